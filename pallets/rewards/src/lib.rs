@@ -1,0 +1,2 @@
+//! Weft.
+#![cfg_attr(not(feature = "std"), no_std)]
