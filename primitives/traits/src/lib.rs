@@ -273,8 +273,34 @@ pub trait RunControl {
     fn poke(job: JobId) -> DispatchResult;
 }
 
+/// What a job means for the oracle that would run it, from the oracle pallet's parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+pub struct RunLimits {
+    /// Stake S that taking the job locks.
+    pub stake: Amount,
+    /// Bond of `accuse` against its run.
+    pub accuse_bond: Amount,
+    /// Blocks for which the job stays open (T_open).
+    pub open: u32,
+    /// Blocks from `take` to the last accepted `commit`: draw delay and T_run.
+    pub run: u32,
+    /// Fewest verifiers that a tier may name.
+    pub min_verifiers: u8,
+}
+
 /// Read access to oracles. Implemented by pallet-compute-oracles.
 pub trait OracleInspect<AccountId> {
+    /// Limits of a job with this fee R, verifier fee, declared value G, tier and run length; `None` when the chain cannot
+    /// compute them (overflow, or a tier that is not built).
+    fn limits(
+        _fee: Amount,
+        _verifier_fee: Amount,
+        _value: Amount,
+        _tier: &Tier,
+        _blocks: &RunBlocks,
+    ) -> Option<RunLimits> {
+        None
+    }
     /// Number of registered, active oracles that support the class with this `sem_id`.
     fn supporting(sem_id: &Hash) -> u32;
     /// Whether the account is a registered, active oracle of that class.
@@ -334,6 +360,10 @@ pub trait RevenueSink<AccountId> {
     fn redeemed(model: ModelId, epoch: Epoch, oracle: &AccountId) -> Amount;
     /// Whether (model, epoch) is settled.
     fn settled(model: ModelId, epoch: Epoch) -> bool;
+    /// Whether the epoch lies wholly in the past; never for epoch 0, the licence price.
+    fn epoch_over(_model: ModelId, _epoch: Epoch) -> bool {
+        false
+    }
 }
 
 /// What rewards and attribution need of a model.
