@@ -203,7 +203,7 @@ pub struct RunBlocks {
 }
 
 /// What the oracle pallet needs to know of a job it runs.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct RunTerms<AccountId> {
     /// Who pays and is indemnified.
     pub builder: AccountId,
