@@ -40,10 +40,7 @@ pub fn fma(a: f32, b: f32, c: f32) -> f32 {
 #[cfg(all(feature = "std", target_feature = "fma"))]
 #[inline(always)]
 #[must_use]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "compiled for hardware fma, so this is one correctly rounded instruction"
-)]
+#[allow(clippy::disallowed_methods, reason = "compiled for hardware fma, so this is one correctly rounded instruction")]
 pub fn fma(a: f32, b: f32, c: f32) -> f32 {
     a.mul_add(b, c)
 }
@@ -142,10 +139,7 @@ pub fn sqrt64_int(x: f64) -> f64 {
         return f64::NAN;
     }
     let bits = x.to_bits();
-    let (mut m, mut e) = (
-        u128::from(bits & 0x000f_ffff_ffff_ffff),
-        (bits >> 52) as i32,
-    );
+    let (mut m, mut e) = (u128::from(bits & 0x000f_ffff_ffff_ffff), (bits >> 52) as i32);
     if e == 0 {
         let shift = m.leading_zeros() as i32 - 75;
         m <<= shift;

@@ -25,11 +25,7 @@ pub const LANES: usize = 8;
 /// A masked leading block would add +0; leaving it out changes at most the
 /// sign of a zero, which `c` removes.
 #[inline(always)]
-fn lanes<const L: usize>(
-    from: usize,
-    to: usize,
-    mut fused: impl FnMut(usize, &mut [f32; L]),
-) -> [f32; L] {
+fn lanes<const L: usize>(from: usize, to: usize, mut fused: impl FnMut(usize, &mut [f32; L])) -> [f32; L] {
     // −0 is the neutral element of +: the first block is taken as it is.
     let mut total = [-0.0f32; L];
     let mut k = from;
@@ -162,8 +158,7 @@ pub fn nt(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
     for (row, y) in a.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
         let mut j = 0;
         while j + LANES <= n {
-            let w: [&[f32]; LANES] =
-                core::array::from_fn(|l| &b[(j + l) * k..(j + l + 1) * k]);
+            let w: [&[f32]; LANES] = core::array::from_fn(|l| &b[(j + l) * k..(j + l + 1) * k]);
             let sums = lanes::<LANES>(0, k, |k, acc| {
                 for l in 0..LANES {
                     acc[l] = fma(row[k], w[l][k], acc[l]);

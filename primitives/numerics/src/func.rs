@@ -75,11 +75,7 @@ pub fn ln(x: f32) -> f32 {
     if x == f32::INFINITY {
         return x;
     }
-    let (bits, low) = if x < f32::MIN_POSITIVE {
-        ((x * 8_388_608.0).to_bits(), 23)
-    } else {
-        (x.to_bits(), 0)
-    };
+    let (bits, low) = if x < f32::MIN_POSITIVE { ((x * 8_388_608.0).to_bits(), 23) } else { (x.to_bits(), 0) };
     let e = (bits as i32).wrapping_sub(0x3f35_04f3) >> 23;
     let f = f32::from_bits((bits as i32).wrapping_sub(e << 23) as u32);
     let e = (e - low) as f32;

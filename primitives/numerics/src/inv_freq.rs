@@ -59,9 +59,7 @@ impl Big {
 
     /// Bits `at..at + 32` of the value, counted from 2^0.
     fn window(&self, at: i64) -> u32 {
-        let limb = |i: i64| {
-            usize::try_from(i).ok().and_then(|i| self.limbs.get(i)).copied().unwrap_or(0)
-        };
+        let limb = |i: i64| usize::try_from(i).ok().and_then(|i| self.limbs.get(i)).copied().unwrap_or(0);
         let at = at - self.exp;
         let (i, shift) = (at.div_euclid(32), at.rem_euclid(32));
         ((u64::from(limb(i)) | u64::from(limb(i + 1)) << 32) >> shift) as u32

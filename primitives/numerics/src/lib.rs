@@ -25,10 +25,7 @@
     clippy::float_arithmetic,
     reason = "the crate is numerical kernels over slices whose lengths are asserted"
 )]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may unwrap")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may unwrap"))]
 
 extern crate alloc;
 #[cfg(feature = "std")]

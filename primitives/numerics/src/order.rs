@@ -74,8 +74,7 @@ impl Order {
     pub fn record(&self, t: u32, k: u32) -> Option<u32> {
         let g = u64::from(t) * u64::from(self.batch) + u64::from(k);
         let n = u64::from(self.n);
-        (k < self.batch && g < self.visits)
-            .then(|| permute(&self.key, self.n, (g / n) as u32, (g % n) as u32))
+        (k < self.batch && g < self.visits).then(|| permute(&self.key, self.n, (g / n) as u32, (g % n) as u32))
     }
 
     /// The records of step `t` in batch order; empty after the last step.

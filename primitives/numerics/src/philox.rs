@@ -5,7 +5,7 @@
 //! (c0, c1, step or epoch, purpose·2^24 + slot).
 
 use crate::arith::{c, fma, rn32, sqrt64};
-use weft_protocol::hash::{h, tag};
+use weft_protocol::hash::{h, rng_key, tag, Hash};
 
 /// What a draw is for: the top byte of the last counter word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub struct Key(pub [u32; 2]);
 impl Key {
     /// The key of a run or request whose seed is 32 bytes.
     #[must_use]
-    pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self::from_digest(&h(&tag::RNG, seed))
+    pub fn from_seed(seed: &Hash) -> Self {
+        Self(rng_key(seed))
     }
 
     /// The key of a local run, whose seed is the recipe's u64.
@@ -44,7 +44,7 @@ impl Key {
 
     /// The key of a digest H("weft.rng", seed).
     #[must_use]
-    pub fn from_digest(digest: &[u8; 32]) -> Self {
+    pub fn from_digest(digest: &Hash) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = *digest;
         Self([u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])])
     }
@@ -66,12 +66,7 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let p0 = u64::from(x0) * 0xd251_1f53;
         let p1 = u64::from(x2) * 0xcd9e_8d57;
-        (x0, x1, x2, x3) = (
-            (p1 >> 32) as u32 ^ x1 ^ k0,
-            p1 as u32,
-            (p0 >> 32) as u32 ^ x3 ^ k1,
-            p0 as u32,
-        );
+        (x0, x1, x2, x3) = ((p1 >> 32) as u32 ^ x1 ^ k0, p1 as u32, (p0 >> 32) as u32 ^ x3 ^ k1, p0 as u32);
         k0 = k0.wrapping_add(0x9e37_79b9);
         k1 = k1.wrapping_add(0xbb67_ae85);
     }

@@ -24,7 +24,7 @@ pub struct Choosable {
 /// contributor can choose it.
 #[must_use]
 pub fn split_hash(snapshot_root: &Hash, record_id: &Hash) -> Hash {
-    h(&tag::SPLIT, &(snapshot_root, record_id))
+    h(&tag::EVAL_SPLIT, &(snapshot_root, record_id))
 }
 
 /// How many records are held out: min(200, ⌊eval_ppm·n/10^6⌋), at most the
@@ -84,11 +84,8 @@ pub struct Selection {
 #[must_use]
 pub fn select(key: &Key, n: u32, eval_ppm: u32, choosable: &[Choosable], probe: bool) -> Selection {
     let held_out = held_out(n, eval_ppm, choosable);
-    let mut eligible: Vec<u32> = choosable
-        .iter()
-        .map(|r| r.index)
-        .filter(|i| held_out.binary_search(i).is_err())
-        .collect();
+    let mut eligible: Vec<u32> =
+        choosable.iter().map(|r| r.index).filter(|i| held_out.binary_search(i).is_err()).collect();
     eligible.sort_unstable();
     let count = if probe { probe_count(eligible.len() as u32) } else { 0 };
     let mut probe = draw(key, Purpose::Probe, &eligible, count);

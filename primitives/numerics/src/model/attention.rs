@@ -38,15 +38,7 @@ pub fn end_row(j: usize, window: usize, t: usize) -> usize {
 /// Row i of one head. `qs` `[d]` is c(q × scale), `e` `[i + 1]` receives
 /// c(exp(S − m)) (+0 before `first`), `o` `[d]` receives
 /// c(dot_j(e, v_j) × ρ). Returns ρ = c(1 ÷ red(e)).
-pub fn forward_row(
-    qs: &[f32],
-    k: &[f32],
-    v: &[f32],
-    stride: usize,
-    first: usize,
-    e: &mut [f32],
-    o: &mut [f32],
-) -> f32 {
+pub fn forward_row(qs: &[f32], k: &[f32], v: &[f32], stride: usize, first: usize, e: &mut [f32], o: &mut [f32]) -> f32 {
     let d = qs.len();
     assert!(o.len() == d && first < e.len());
     e[..first].fill(0.0);

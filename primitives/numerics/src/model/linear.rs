@@ -58,15 +58,7 @@ impl Lora<'_> {
     /// dz = c(s×c(dot_o(dy, B_·j))), `[tokens, r]`; dB = c(dot over tokens
     /// (dy, zs)); dA = c(dot over tokens (dz, x')). `dy` `[tokens, n_out]` is one
     /// record's.
-    pub fn backward(
-        &self,
-        x: &[f32],
-        zs: &[f32],
-        dy: &[f32],
-        dz: &mut [f32],
-        da: &mut [f32],
-        db: &mut [f32],
-    ) {
+    pub fn backward(&self, x: &[f32], zs: &[f32], dy: &[f32], dz: &mut [f32], da: &mut [f32], db: &mut [f32]) {
         let n_out = self.b.len() / self.r;
         let tokens = dy.len() / n_out;
         nn(dy, self.b, n_out, dz);
