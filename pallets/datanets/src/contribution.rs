@@ -1,0 +1,182 @@
+//! Commit, reveal, and what happens to commitments that nobody reveals.
+
+use crate::{
+    deposits,
+    types::{Commitment, Contribution, ContributionState, RecordHashes, MAX_OPEN, MIB, REVEAL_DELAY},
+    Activities, CommitHead, CommitQueue, Commitments, Config, Contributions, Datanets, Error, Event, HoldReason,
+    NextSequence, Pallet, Roots,
+};
+use frame::{deps::sp_runtime::ArithmeticError, prelude::*};
+use weft_protocol::{hash::Hash, record};
+use weft_traits::{Clock, DatanetId};
+
+impl<T: Config> Pallet<T> {
+    /// Takes the next global sequence for `hash`.
+    pub(crate) fn do_commit(who: T::AccountId, datanet: DatanetId, hash: Hash) -> DispatchResult {
+        let mut net = Self::open(datanet)?;
+        ensure!(!Commitments::<T>::contains_key(hash), Error::<T>::CommitmentExists);
+
+        let now = T::Clock::now();
+        let day = Self::today();
+        let mut activity = Activities::<T>::get(&who);
+        if activity.day != day {
+            activity.day = day;
+            activity.commits = 0;
+        }
+        ensure!(activity.commits < T::CommitsPerDay::get(), Error::<T>::RateLimited);
+        ensure!(activity.open < MAX_OPEN, Error::<T>::TooManyOpen);
+        activity.commits = activity.commits.checked_add(1).ok_or(ArithmeticError::Overflow)?;
+        activity.open = activity.open.checked_add(1).ok_or(ArithmeticError::Overflow)?;
+        net.open = net.open.checked_add(1).ok_or(ArithmeticError::Overflow)?;
+
+        let sequence = NextSequence::<T>::get();
+        NextSequence::<T>::put(sequence.checked_add(1).ok_or(ArithmeticError::Overflow)?);
+        let deposit = T::CommitDeposit::get();
+        deposits::hold::<T>(HoldReason::Commit, &who, deposit)?;
+
+        Activities::<T>::insert(&who, activity);
+        Datanets::<T>::insert(datanet, net);
+        CommitQueue::<T>::insert(sequence, hash);
+        Commitments::<T>::insert(hash, Commitment { datanet, account: who.clone(), sequence, block: now, deposit });
+        let expires = now.saturating_add(T::CommitWindow::get());
+        Self::deposit_event(Event::Committed { datanet, who, hash, sequence, expires });
+        Self::advance_queues();
+        Ok(())
+    }
+
+    /// Opens a commitment and stores the contribution.
+    #[allow(clippy::too_many_arguments, reason = "the arguments of the call")]
+    pub(crate) fn do_reveal(
+        who: T::AccountId,
+        datanet: DatanetId,
+        root: Hash,
+        salt: Hash,
+        content: Hash,
+        records: u32,
+        bytes: u64,
+        hashes: Option<RecordHashes>,
+    ) -> DispatchResult {
+        ensure!(hashes.is_none(), Error::<T>::HashIndexNotBuilt);
+        ensure!(records > 0 && bytes > 0, Error::<T>::EmptyContribution);
+        let mut net = Self::open(datanet)?;
+        let raw: [u8; 32] = who.clone().into();
+        let hash = record::commitment(datanet, &root, &salt, &raw);
+        let commitment = Commitments::<T>::get(hash).ok_or(Error::<T>::UnknownCommitment)?;
+        // Anyone may have committed this very hash for another Datanet or in the name of another account: it opens only
+        // for what it binds.
+        ensure!(commitment.datanet == datanet && commitment.account == who, Error::<T>::CommitmentMismatch);
+        let now = T::Clock::now();
+        ensure!(now >= commitment.block.saturating_add(REVEAL_DELAY), Error::<T>::RevealTooEarly);
+        ensure!(!Self::is_expired(&commitment), Error::<T>::RevealTooLate);
+        ensure!(!Roots::<T>::contains_key(datanet, root), Error::<T>::RootAlreadyUsed);
+
+        Self::close_commitment(&hash, &commitment);
+        deposits::release::<T>(HoldReason::Commit, &who, commitment.deposit)?;
+        let storage =
+            T::StorageDeposit::get().checked_mul(u128::from(bytes.div_ceil(MIB))).ok_or(ArithmeticError::Overflow)?;
+        let risk = T::RiskDeposit::get();
+        deposits::hold::<T>(HoldReason::Storage, &who, storage)?;
+        deposits::hold::<T>(HoldReason::Risk, &who, risk)?;
+
+        let contribution = net.contributions;
+        net.contributions = contribution.checked_add(1).ok_or(ArithmeticError::Overflow)?;
+        net.pending = net.pending.checked_add(1).ok_or(ArithmeticError::Overflow)?;
+        net.open = net.open.saturating_sub(1);
+        Roots::<T>::insert(datanet, root, contribution);
+        Contributions::<T>::insert(
+            datanet,
+            contribution,
+            Contribution {
+                owner: who.clone(),
+                root,
+                content,
+                records,
+                bytes,
+                sequence: commitment.sequence,
+                state: ContributionState::Pending,
+                reason: None,
+                note: None,
+                leaf: None,
+                rule: net.rule,
+                revealed: now,
+                decided: None,
+                storage,
+                risk,
+            },
+        );
+        Datanets::<T>::insert(datanet, net);
+        Self::deposit_event(Event::Revealed { datanet, contribution, who, root, records, bytes });
+        Self::advance_queues();
+        Ok(())
+    }
+
+    /// Whether the window in which the commitment could be revealed is over.
+    pub(crate) fn is_expired(commitment: &Commitment<T::AccountId>) -> bool {
+        T::Clock::now() > commitment.block.saturating_add(T::CommitWindow::get())
+    }
+
+    /// Expires the oldest commitments that are due, looking at no more than `limit` sequences. Returns how many it
+    /// looked at.
+    ///
+    /// Commitments fall due in the order of their sequence, so one pointer finds them. A revealed one leaves a gap that
+    /// costs one look; every commitment adds one sequence and every call looks at two, so the pointer catches up.
+    pub(crate) fn expire_commitments(limit: u32) -> u32 {
+        let end = NextSequence::<T>::get();
+        let start = CommitHead::<T>::get();
+        let mut head = start;
+        let mut looked = 0u32;
+        while looked < limit && head < end {
+            looked = looked.saturating_add(1);
+            if let Some(hash) = CommitQueue::<T>::get(head) {
+                match Commitments::<T>::get(hash) {
+                    Some(c) if Self::is_expired(&c) => Self::expire(&hash, &c),
+                    Some(_) => break,
+                    None => CommitQueue::<T>::remove(head),
+                }
+            }
+            head = head.saturating_add(1);
+        }
+        if head != start {
+            CommitHead::<T>::put(head);
+        }
+        looked
+    }
+
+    fn expire(hash: &Hash, commitment: &Commitment<T::AccountId>) {
+        Self::close_commitment(hash, commitment);
+        Datanets::<T>::mutate(commitment.datanet, |net| {
+            if let Some(net) = net {
+                net.open = net.open.saturating_sub(1);
+            }
+        });
+        if deposits::forfeit::<T>(HoldReason::Commit, &commitment.account, commitment.deposit).is_err() {
+            defensive!("a commitment's deposit is not held");
+        }
+        Self::deposit_event(Event::CommitmentExpired {
+            datanet: commitment.datanet,
+            who: commitment.account.clone(),
+            hash: *hash,
+            forfeited: commitment.deposit,
+        });
+    }
+
+    /// Removes a commitment and the counts that stand for it, the Datanet's aside.
+    fn close_commitment(hash: &Hash, commitment: &Commitment<T::AccountId>) {
+        Commitments::<T>::remove(hash);
+        CommitQueue::<T>::remove(commitment.sequence);
+        let today = Self::today();
+        Activities::<T>::mutate_exists(&commitment.account, |slot| {
+            if let Some(activity) = slot {
+                activity.open = activity.open.saturating_sub(1);
+                // An account that is done and whose count belongs to a past day needs no entry.
+                if activity.open == 0 && activity.day != today {
+                    *slot = None;
+                }
+            }
+        });
+    }
+
+    fn today() -> u32 {
+        T::Clock::now().checked_div(T::Clock::day()).unwrap_or_default()
+    }
+}
