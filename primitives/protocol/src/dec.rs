@@ -29,7 +29,7 @@ impl Dec {
             return Some(Self::ZERO);
         }
         let (mut m, mut e) = (mantissa, exp10);
-        while e < 0 && m % 10 == 0 {
+        while e < 0 && m.is_multiple_of(10) {
             m /= 10;
             e = e.saturating_add(1);
         }
@@ -87,7 +87,7 @@ impl Dec {
         if mantissa == 0 {
             return Some(Self::ZERO);
         }
-        while exp < 0 && mantissa % 10 == 0 {
+        while exp < 0 && mantissa.is_multiple_of(10) {
             mantissa /= 10;
             exp = exp.checked_add(1)?;
         }

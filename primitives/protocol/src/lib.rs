@@ -5,24 +5,35 @@
 //!
 //! Encodings are SCALE with fixed-width little-endian integers. `H(tag, x)` is [`hash::h`].
 #![cfg_attr(not(feature = "std"), no_std)]
-#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "tests may panic"))]
+#![allow(clippy::as_conversions, reason = "the derive of SCALE codecs expands to casts of enum indices")]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 extern crate alloc;
 
 pub mod dec;
+pub mod draw;
+pub mod economics;
 pub mod fee_tree;
 pub mod graph;
 pub mod hash;
 pub mod job;
+pub mod licence;
 pub mod merkle;
 pub mod mmr;
+pub mod payout;
+pub mod peft;
+pub mod receipt;
 pub mod recipe;
+#[cfg(feature = "std")]
+mod recipe_json;
 pub mod record;
 pub mod run;
 pub mod shape;
+pub mod slash;
 pub mod split;
 pub mod sum_tree;
 mod tree;
+pub mod voucher;
 
 pub use hash::Hash;
 

@@ -320,7 +320,7 @@ impl Recipe {
             let (input, output) = target.dims(shape);
             require(u32::from(self.r) <= input.min(output), "r", "at most both widths of every target")?;
             require(
-                self.method == Method::Lora || input % 64 == 0,
+                self.method == Method::Lora || input.is_multiple_of(64),
                 "method",
                 "qlora needs input widths that divide by 64",
             )?;

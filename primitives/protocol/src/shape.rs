@@ -85,7 +85,7 @@ impl ModelShape {
             && !self.rms_eps.is_zero();
         positive
             && self.heads.checked_rem(self.kv_heads) == Some(0)
-            && self.head_dim % 2 == 0
+            && self.head_dim.is_multiple_of(2)
             && u32::from(self.heads).checked_mul(u32::from(self.head_dim)).is_some()
             && self.bias < 8
     }
