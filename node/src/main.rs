@@ -1,2 +1,15 @@
-//! Weft.
-fn main() {}
+//! The Weft validator and full node.
+//!
+//! `weft-node --dev` runs a development chain in a temporary folder; `weft-node --chain <file>` a chain from its
+//! specification; `weft-node export-chain-spec --chain development` prints a specification whose genesis can be
+//! edited as JSON.
+
+mod chain_spec;
+mod cli;
+mod command;
+mod rpc;
+mod service;
+
+fn main() -> sc_cli::Result<()> {
+    command::run()
+}

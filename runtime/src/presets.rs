@@ -1,0 +1,206 @@
+//! The genesis presets.
+//!
+//! `development` is one validator with slots of two seconds, `local_testnet` four with slots of one. Their money and
+//! keys are public: every account is derived from the well-known development phrase. `production` is a template that
+//! does not build until its placeholders are replaced.
+
+#![deny(missing_docs)]
+
+use crate::{
+    configs::{
+        consensus::BABE_GENESIS_EPOCH_CONFIG,
+        staking::{MaxNominators, MaxValidators},
+    },
+    fees::{REVENUE, STAKERS, TREASURY},
+    AccountId, BabeConfig, Balance, BalancesConfig, ChainParamsConfig, RuntimeGenesisConfig,
+    SessionConfig, SessionKeys, StakingConfig, SudoConfig, EXISTENTIAL_DEPOSIT, WEFT,
+};
+use alloc::{vec, vec::Vec};
+use frame_support::build_struct_json_patch;
+use serde_json::{json, Value};
+use sp_core::hex2array;
+use sp_genesis_builder::{PresetId, DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
+use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
+use sp_runtime::{traits::AccountIdConversion, Perbill};
+use sp_staking::StakerStatus;
+
+/// Name of the template for a real chain.
+pub const PRODUCTION_PRESET: &str = "production";
+
+/// What each account of a development chain starts with.
+pub const ENDOWMENT: Balance = 1_000_000 * WEFT;
+/// What each validator of a development chain stakes.
+pub const VALIDATOR_STAKE: Balance = 10_000 * WEFT;
+/// Length of a slot of `development` in milliseconds.
+pub const DEVELOPMENT_SLOT_MS: u64 = 2_000;
+/// Length of a slot of `local_testnet` in milliseconds.
+pub const LOCAL_SLOT_MS: u64 = 1_000;
+/// Length of an epoch of both in slots.
+pub const FAST_EPOCH_SLOTS: u64 = 60;
+
+/// Accounts of the roles of Weft, endowed in `development` and `local_testnet`: the derivation path under the
+/// development phrase, and the Sr25519 public key. A test derives the keys again.
+pub const ROLES: [(&str, [u8; 32]); 11] = [
+    ("//Oracle", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Verifier", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Juror1", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Juror2", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Juror3", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Contributor1", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Contributor2", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Contributor3", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Curator", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Builder", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+    ("//Consumer", hex2array!("0000000000000000000000000000000000000000000000000000000000000000")),
+];
+
+/// A validator of a development chain.
+struct Validator {
+    /// Holds the stake.
+    stash: Sr25519Keyring,
+    /// Writes blocks.
+    babe: Sr25519Keyring,
+    /// Votes on finality.
+    grandpa: Ed25519Keyring,
+}
+
+impl Validator {
+    /// The account with the stake.
+    fn account(&self) -> AccountId {
+        self.stash.to_account_id()
+    }
+
+    /// The session keys.
+    fn keys(&self) -> SessionKeys {
+        SessionKeys {
+            babe: self.babe.public().into(),
+            grandpa: self.grandpa.public().into(),
+        }
+    }
+}
+
+/// The first `count` of Alice, Bob, Charlie and Dave as validators.
+fn validators(count: usize) -> Vec<Validator> {
+    [
+        (Sr25519Keyring::AliceStash, Sr25519Keyring::Alice, Ed25519Keyring::Alice),
+        (Sr25519Keyring::BobStash, Sr25519Keyring::Bob, Ed25519Keyring::Bob),
+        (Sr25519Keyring::CharlieStash, Sr25519Keyring::Charlie, Ed25519Keyring::Charlie),
+        (Sr25519Keyring::DaveStash, Sr25519Keyring::Dave, Ed25519Keyring::Dave),
+    ]
+    .into_iter()
+    .take(count)
+    .map(|(stash, babe, grandpa)| Validator { stash, babe, grandpa })
+    .collect()
+}
+
+/// The accounts of the runtime itself, each with the existential deposit: a credit to an account that does not exist
+/// would be burned.
+fn pots() -> Vec<(AccountId, Balance)> {
+    [TREASURY, REVENUE, STAKERS]
+        .map(|pot| (pot.into_account_truncating(), EXISTENTIAL_DEPOSIT))
+        .to_vec()
+}
+
+/// Everyone with money on a development chain.
+fn endowed(validators: &[Validator]) -> Vec<(AccountId, Balance)> {
+    let people = [
+        Sr25519Keyring::Alice,
+        Sr25519Keyring::Bob,
+        Sr25519Keyring::Charlie,
+        Sr25519Keyring::Dave,
+        Sr25519Keyring::Eve,
+        Sr25519Keyring::Ferdie,
+    ]
+    .map(|person| person.to_account_id());
+    people
+        .into_iter()
+        .chain(validators.iter().map(Validator::account))
+        .chain(ROLES.iter().map(|(_, key)| AccountId::from(*key)))
+        .map(|account| (account, ENDOWMENT))
+        .chain(pots())
+        .collect()
+}
+
+/// A chain with public keys and money, for development and tests.
+fn fast_chain(slot_ms: u64, validators: Vec<Validator>) -> Value {
+    let count = u32::try_from(validators.len()).unwrap_or(u32::MAX);
+    build_struct_json_patch!(RuntimeGenesisConfig {
+        chain_params: ChainParamsConfig {
+            slot_duration: slot_ms,
+            epoch_duration: FAST_EPOCH_SLOTS,
+        },
+        babe: BabeConfig { epoch_config: BABE_GENESIS_EPOCH_CONFIG },
+        balances: BalancesConfig { balances: endowed(&validators) },
+        staking: StakingConfig {
+            validator_count: count,
+            minimum_validator_count: 1,
+            max_validator_count: Some(MaxValidators::get()),
+            max_nominator_count: Some(MaxNominators::get()),
+            slash_reward_fraction: Perbill::from_percent(10),
+            stakers: validators
+                .iter()
+                .map(|one| {
+                    (
+                        one.account(),
+                        one.account(),
+                        VALIDATOR_STAKE,
+                        StakerStatus::<AccountId>::Validator,
+                    )
+                })
+                .collect::<Vec<_>>(),
+        },
+        session: SessionConfig {
+            keys: validators
+                .iter()
+                .map(|one| (one.account(), one.account(), one.keys()))
+                .collect::<Vec<_>>(),
+        },
+        sudo: SudoConfig { key: Some(Sr25519Keyring::Alice.to_account_id()) },
+    })
+}
+
+/// A template: what stands in angle brackets is not an address, so the chain does not build before somebody replaced
+/// it. There is no sudo key.
+fn production() -> Value {
+    let mut balances: Vec<Value> = pots()
+        .into_iter()
+        .map(|(pot, amount)| json!([pot, amount]))
+        .collect();
+    balances.push(json!(["<account>", "<smallest units>"]));
+    json!({
+        "balances": { "balances": balances },
+        "babe": { "epochConfig": BABE_GENESIS_EPOCH_CONFIG },
+        "staking": {
+            "validatorCount": 4,
+            "minimumValidatorCount": 1,
+            "maxValidatorCount": MaxValidators::get(),
+            "maxNominatorCount": MaxNominators::get(),
+            "slashRewardFraction": Perbill::from_percent(10),
+            "stakers": [["<stash>", "<stash>", "<smallest units>", "Validator"]],
+        },
+        "session": {
+            "keys": [["<stash>", "<stash>", { "babe": "<Sr25519 key>", "grandpa": "<Ed25519 key>" }]],
+        },
+        "sudo": { "key": null },
+    })
+}
+
+/// The preset of a name, as JSON to be merged into the default genesis.
+pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
+    let preset = match id.as_ref() {
+        DEV_RUNTIME_PRESET => fast_chain(DEVELOPMENT_SLOT_MS, validators(1)),
+        LOCAL_TESTNET_RUNTIME_PRESET => fast_chain(LOCAL_SLOT_MS, validators(4)),
+        PRODUCTION_PRESET => production(),
+        _ => return None,
+    };
+    serde_json::to_vec(&preset).ok()
+}
+
+/// Names of all presets.
+pub fn preset_names() -> Vec<PresetId> {
+    vec![
+        PresetId::from(DEV_RUNTIME_PRESET),
+        PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET),
+        PresetId::from(PRODUCTION_PRESET),
+    ]
+}

@@ -1,0 +1,3 @@
+//! The interface of Weft's own queries, served beside the standard ones.
+
+#![deny(missing_docs)]

@@ -1,0 +1,105 @@
+//! The presets build, and hold what they promise.
+
+use sp_core::{crypto::Ss58Codec, sr25519, Pair};
+use sp_genesis_builder::PresetId;
+use weft_runtime::{
+    chain_params,
+    fees::{REVENUE, STAKERS, TREASURY},
+    presets::{get_preset, preset_names, ROLES},
+    AccountId, Balances, Runtime, RuntimeGenesisConfig, EXISTENTIAL_DEPOSIT,
+};
+
+/// Builds the genesis of a preset as a node does: the preset merged into the default, then built from JSON.
+fn build(name: &str) -> Result<sp_io::TestExternalities, String> {
+    let mut ext = sp_io::TestExternalities::default();
+    ext.execute_with(|| {
+        let patch = get_preset(&PresetId::from(name)).expect("the preset exists");
+        let patch: serde_json::Value = serde_json::from_slice(&patch).unwrap();
+        let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+        merge(&mut config, patch);
+        frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(
+            config.to_string().into_bytes(),
+        )
+    })?;
+    Ok(ext)
+}
+
+/// Merges a patch: objects key by key, everything else replaces.
+fn merge(into: &mut serde_json::Value, patch: serde_json::Value) {
+    match (into, patch) {
+        (serde_json::Value::Object(into), serde_json::Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(into.entry(key).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (into, patch) => *into = patch,
+    }
+}
+
+#[test]
+fn roles_should_be_derived_from_the_development_phrase() {
+    let derived = ROLES.map(|(path, _)| {
+        (path, sr25519::Pair::from_string(path, None).unwrap().public().0)
+    });
+    let expected: Vec<_> =
+        derived.iter().map(|(path, key)| format!("{path} {}", hex::encode(key))).collect();
+    assert_eq!(ROLES, derived, "{expected:#?}");
+}
+
+#[test]
+fn presets_should_build_when_their_keys_are_public() {
+    for (name, slot, validators) in [("development", 2_000, 1), ("local_testnet", 1_000, 4)] {
+        build(name).unwrap().execute_with(|| {
+            assert_eq!(chain_params::SlotDuration::<Runtime>::get(), slot);
+            assert_eq!(chain_params::EpochDuration::<Runtime>::get(), 60);
+            assert_eq!(weft_runtime::Session::validators().len(), validators);
+            assert_eq!(weft_runtime::Babe::authorities().len(), validators);
+            assert_eq!(weft_runtime::Grandpa::grandpa_authorities().len(), validators);
+            for pot in [TREASURY, REVENUE, STAKERS] {
+                use sp_runtime::traits::AccountIdConversion;
+                let pot: AccountId = pot.into_account_truncating();
+                assert_eq!(Balances::free_balance(&pot), EXISTENTIAL_DEPOSIT);
+            }
+            for (_, key) in ROLES {
+                assert!(Balances::free_balance(AccountId::from(key)) > 0);
+            }
+        });
+    }
+}
+
+#[test]
+fn production_should_fail_to_build_when_its_placeholders_stand() {
+    let error = build("production").err().expect("a template is no chain");
+    assert!(error.contains("Invalid JSON"), "{error}");
+}
+
+#[test]
+fn production_should_build_when_its_placeholders_are_replaced() {
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&get_preset(&PresetId::from("production")).unwrap()).unwrap();
+    let stash = AccountId::from([7; 32]).to_ss58check();
+    let unit = 1_000_000_000_000u64;
+    json["balances"]["balances"][3] = serde_json::json!([stash, 20_000 * unit]);
+    json["staking"]["stakers"] = serde_json::json!([[stash, stash, 10_000 * unit, "Validator"]]);
+    json["session"]["keys"] = serde_json::json!([[stash, stash, {
+        "babe": stash,
+        "grandpa": sp_core::ed25519::Public::from_raw([9; 32]).to_ss58check(),
+    }]]);
+    let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+    merge(&mut config, json);
+    sp_io::TestExternalities::default().execute_with(|| {
+        frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(
+            config.to_string().into_bytes(),
+        )
+        .unwrap();
+        assert_eq!(chain_params::SlotDuration::<Runtime>::get(), 6_000);
+        assert_eq!(chain_params::EpochDuration::<Runtime>::get(), 2_400);
+        assert_eq!(weft_runtime::Sudo::key(), None);
+    });
+}
+
+#[test]
+fn every_preset_name_should_lead_to_a_preset() {
+    assert!(preset_names().iter().all(|name| get_preset(name).is_some()));
+    assert!(get_preset(&PresetId::from("nothing")).is_none());
+}
