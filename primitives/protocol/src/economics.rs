@@ -311,12 +311,12 @@ pub fn detection_ppm(tier: Tier, n: u32, lazy_ppm: u32) -> Option<u32> {
                 miss = mul_div_up(miss, u128::from(lazy_ppm), u128::from(PPM))?;
             }
             u32::try_from(u128::from(PPM).checked_sub(miss)?).ok()
-        },
+        }
         Tier::Spot(m) => {
             let segments = u128::try_from(run::segments(n).len()).ok()?;
             let (found, _) = mul_div(u128::from(PPM), u128::from(m), segments)?;
             u32::try_from(found.min(u128::from(PPM))).ok()
-        },
+        }
     }
 }
 
@@ -407,4 +407,3 @@ pub fn epoch_at(now: u32, minted: u32, length: u32) -> Option<u32> {
 pub fn epoch_end(epoch: u32, minted: u32, length: u32) -> Option<u32> {
     epoch.checked_mul(length)?.checked_add(minted)
 }
-

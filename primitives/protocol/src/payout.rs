@@ -92,7 +92,7 @@ impl Account {
                     let side = if record.score > 0 { &mut self.pos } else { &mut self.neg };
                     *side = side.checked_add(size)?;
                 }
-            },
+            }
         }
         self.tokens = self.tokens.checked_add(u128::from(record.loss_tokens))?;
         Some(())

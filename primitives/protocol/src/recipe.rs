@@ -263,7 +263,7 @@ impl Recipe {
             Length::Epochs(epochs) => {
                 let steps = mul_div_up(u128::from(epochs), u128::from(n), u128::from(self.batch_size))?;
                 u32::try_from(steps).ok()
-            },
+            }
             Length::MaxSteps(steps) => Some(steps),
         }
     }
@@ -274,7 +274,7 @@ impl Recipe {
             Length::Epochs(epochs) => Some(u32::from(epochs)),
             Length::MaxSteps(steps) => {
                 u32::try_from(mul_div_up(u128::from(steps), u128::from(self.batch_size), u128::from(n))?).ok()
-            },
+            }
         }
     }
 

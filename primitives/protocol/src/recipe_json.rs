@@ -181,9 +181,9 @@ impl<'de> Deserialize<'de> for Recipe {
         if let Some(names) = json.targets {
             recipe.targets = names.iter().try_fold(0u8, |bits, name| {
                 let target = Target::ALL.into_iter().find(|target| target.name() == name || target.module() == name);
-                target.map(|target| bits | target.bit()).ok_or_else(|| {
-                    D::Error::unknown_variant(name, &["q", "k", "v", "o", "gate", "up", "down"])
-                })
+                target
+                    .map(|target| bits | target.bit())
+                    .ok_or_else(|| D::Error::unknown_variant(name, &["q", "k", "v", "o", "gate", "up", "down"]))
             })?;
         }
         set(&mut recipe.learning_rate, json.learning_rate);
@@ -207,7 +207,7 @@ impl<'de> Deserialize<'de> for Recipe {
         match json.warmup {
             Some(Share::Count(steps)) => recipe.warmup = Warmup::Steps(steps),
             Some(Share::Percent(text)) => recipe.warmup = Warmup::Ppm(share("warmup", &text)?),
-            None => {},
+            None => {}
         }
         set(&mut recipe.beta1, json.beta1);
         set(&mut recipe.beta2, json.beta2);

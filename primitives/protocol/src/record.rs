@@ -90,7 +90,7 @@ impl fmt::Display for LineError {
             Self::Unexpected(at) => write!(f, "not a canonical record: unexpected text at byte {at}"),
             Self::Role(at) => {
                 write!(f, "unknown role at byte {at}: use system, user, assistant or tool")
-            },
+            }
             Self::TooLong => write!(f, "longer than {MAX_RECORD_BYTES} bytes"),
             Self::Empty => f.write_str("no message"),
         }
@@ -286,13 +286,13 @@ impl Reader<'_> {
                 '"' => {
                     self.advance(1);
                     return Ok(out);
-                },
+                }
                 '\\' => out.push(self.escape().ok_or(LineError::Unexpected(at))?),
                 c if c < ' ' => return Err(LineError::Unexpected(at)),
                 c => {
                     self.advance(c.len_utf8());
                     out.push(c);
-                },
+                }
             }
         }
     }
@@ -316,7 +316,7 @@ impl Reader<'_> {
                     return None;
                 }
                 (c, 6)
-            },
+            }
             _ => return None,
         };
         self.advance(bytes);

@@ -8,7 +8,9 @@ use scale_info::TypeInfo;
 pub const SHARES: [u32; 3] = [500_000, 150_000, 350_000];
 
 /// The parts of one slash; they sum to the slash.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+)]
 pub struct SlashParts {
     /// Fees of the jurors.
     pub jurors: u128,
@@ -39,7 +41,9 @@ pub fn late_parts(amount: u128) -> SlashParts {
 }
 
 /// The parts of a losing accuser's bond or lock; they sum to it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+)]
 pub struct LostBond {
     /// Fees of the jurors.
     pub jurors: u128,

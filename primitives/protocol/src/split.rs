@@ -79,7 +79,9 @@ pub fn ppm<const N: usize>(total: u128, shares: &[u32; N]) -> Option<[u128; N]> 
 }
 
 /// How a model's fees are shared, in parts per million.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "std", serde(deny_unknown_fields))]
 pub struct ModelSplit {
