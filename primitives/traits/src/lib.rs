@@ -3,6 +3,7 @@
 //! Pallets never depend on each other: each depends on this crate, and the runtime wires implementations. Amounts are
 //! `u128` in the smallest unit, block numbers are values of [`Clock`], shares are parts per million.
 #![cfg_attr(not(feature = "std"), no_std)]
+#![allow(clippy::as_conversions, reason = "the SCALE derive of enums expands to it")]
 
 extern crate alloc;
 
@@ -276,6 +277,10 @@ pub trait RunControl {
 /// What a job means for the oracle that would run it, from the oracle pallet's parameters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct RunLimits {
+    /// Fee of one verifier or juror.
+    pub verifier_fee: Amount,
+    /// Escrow of all verifiers, V.
+    pub verification: Amount,
     /// Stake S that taking the job locks.
     pub stake: Amount,
     /// Bond of `accuse` against its run.
@@ -290,15 +295,9 @@ pub struct RunLimits {
 
 /// Read access to oracles. Implemented by pallet-compute-oracles.
 pub trait OracleInspect<AccountId> {
-    /// Limits of a job with this fee R, verifier fee, declared value G, tier and run length; `None` when the chain cannot
-    /// compute them (overflow, or a tier that is not built).
-    fn limits(
-        _fee: Amount,
-        _verifier_fee: Amount,
-        _value: Amount,
-        _tier: &Tier,
-        _blocks: &RunBlocks,
-    ) -> Option<RunLimits> {
+    /// Limits of a job with this fee R, declared value G, number of steps, tier and run length; `None` when the chain
+    /// cannot compute them (overflow, or a tier that is not built).
+    fn limits(_fee: Amount, _value: Amount, _steps: u32, _tier: Tier, _blocks: RunBlocks) -> Option<RunLimits> {
         None
     }
     /// Number of registered, active oracles that support the class with this `sem_id`.

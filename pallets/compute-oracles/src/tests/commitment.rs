@@ -1,0 +1,177 @@
+//! `take`, `commit`, `reveal_nonces`.
+
+use crate::{mock::*, AuditState, DutyKind, Error, Event, Locks, Oracles as Stored, Phase, RunKey, Runs};
+use frame::testing_prelude::*;
+use weft_protocol::{
+    job::JobState,
+    run::{Commit, Outcome, Part},
+};
+
+#[test]
+fn take_should_lock_the_stake() {
+    build_and_execute(1, || {
+        submit(1);
+        assert_ok!(Oracles::take(signed(&ORACLE), 0));
+        assert_eq!(Locks::<Test>::get(&ORACLE, JOB), stake(1));
+        assert_eq!(state(0), JobState::Assigned);
+        assert_eq!(phase(JOB), Phase::Seeding);
+        System::assert_last_event(Event::Taken { run: JOB, oracle: ORACLE, stake: stake(1) }.into());
+    });
+}
+
+#[test]
+fn take_should_fail_by_name() {
+    build_and_execute(1, || {
+        submit(1);
+        assert_noop!(Oracles::take(signed(&ACCUSER), 0), Error::<Test>::NotOracle);
+        assert_noop!(Oracles::take(signed(&ORACLE), 1), Error::<Test>::UnknownJob);
+        assert_ok!(Oracles::chill(signed(&ORACLE)));
+        assert_noop!(Oracles::take(signed(&ORACLE), 0), Error::<Test>::NotActive);
+        assert_ok!(Oracles::resume(signed(&ORACLE)));
+        assert_ok!(Oracles::unbond(signed(&OTHERS[0]), 4_000 * WEFT));
+        assert_noop!(Oracles::take(signed(&OTHERS[0]), 0), Error::<Test>::StakeTooLow);
+        let other = vec![[1; 32]].try_into().unwrap();
+        assert_ok!(Oracles::register(signed(&ACCUSER), other, Default::default(), [1; 32], BONDED));
+        assert_noop!(Oracles::take(signed(&ACCUSER), 0), Error::<Test>::ClassUnsupported);
+        assert_ok!(Oracles::take(signed(&ORACLE), 0));
+        assert_noop!(Oracles::take(signed(&ORACLE), 0), Error::<Test>::WrongStage);
+    });
+}
+
+#[test]
+fn take_should_fail_after_t_open() {
+    build_and_execute(1, || {
+        submit(1);
+        blocks(61);
+        assert!(Oracles::take(signed(&ORACLE), 0).is_err());
+        assert_ok!(poke(0));
+        assert_eq!(state(0), JobState::Expired);
+    });
+}
+
+#[test]
+fn commit_should_wait_for_the_draw() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        let truth = Truth::of(JOB);
+        assert_ok!(Oracles::commit(signed(&ORACLE), JOB, truth.commit));
+        assert_eq!((state(0), phase(JOB)), (JobState::Committed, Phase::Drawing));
+        next_block();
+        assert_eq!(phase(JOB), Phase::Drawing);
+        next_block();
+        assert_eq!((state(0), phase(JOB)), (JobState::Audit, Phase::Auditing));
+        assert_eq!(verifiers(JOB, &[AuditState::Drawn]), [OTHERS[0].clone()]);
+        assert_eq!(Locks::<Test>::get(&OTHERS[0], JOB), LOCK);
+    });
+}
+
+#[test]
+fn commit_should_fail_by_name() {
+    build_and_execute(1, || {
+        submit(1);
+        assert_ok!(Oracles::take(signed(&ORACLE), 0));
+        let commit = |who, commitment| Oracles::commit(signed(who), JOB, commitment);
+        let any = Commit {
+            n_done: STEPS,
+            outcome: Outcome::Done,
+            data_root: [0; 32],
+            steps_root: [0; 32],
+            model_commitment: [1; 32],
+            attribution_commitment: [1; 32],
+            secret: [0; 32],
+        };
+        assert_noop!(commit(&ORACLE, any), Error::<Test>::TooEarly);
+        blocks(2);
+        assert_noop!(commit(&OTHERS[0], any), Error::<Test>::NotAssigned);
+        assert_noop!(Oracles::commit(signed(&ORACLE), RunKey::Job(5), any), Error::<Test>::UnknownRun);
+        assert_noop!(commit(&ORACLE, Commit { n_done: STEPS - 1, ..any }), Error::<Test>::CommitMalformed);
+        let diverged = Commit { outcome: Outcome::Diverged, n_done: 3, ..any };
+        assert_noop!(commit(&ORACLE, diverged), Error::<Test>::CommitMalformed);
+        let full = Commit { outcome: Outcome::Diverged, model_commitment: [0; 32], attribution_commitment: [0; 32], ..any };
+        assert_noop!(commit(&ORACLE, full), Error::<Test>::CommitMalformed);
+        assert_ok!(commit(&ORACLE, any));
+        assert_noop!(commit(&ORACLE, any), Error::<Test>::WrongStage);
+    });
+}
+
+#[test]
+fn commit_should_fail_after_t_run() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        pass_deadline(JOB);
+        assert_noop!(Oracles::commit(signed(&ORACLE), JOB, Truth::of(JOB).commit), Error::<Test>::TooLate);
+    });
+}
+
+#[test]
+fn reveal_nonces_should_fail_by_name() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        let truth = Truth::of(JOB);
+        assert_noop!(reveal(JOB, &truth), Error::<Test>::TooEarly);
+        commit(JOB, &truth);
+        assert_noop!(reveal(JOB, &truth), Error::<Test>::TooEarly);
+        assert_ok!(audit_commit(&OTHERS[0], JOB, &truth));
+        let with = |who, secret, opening| Oracles::reveal_nonces(signed(who), JOB, secret, opening);
+        assert_noop!(with(&OTHERS[0], truth.secret, truth.opening.clone()), Error::<Test>::NotAssigned);
+        assert_noop!(with(&ORACLE, [0; 32], truth.opening.clone()), Error::<Test>::OpeningMismatch);
+        assert_noop!(with(&ORACLE, truth.secret, None), Error::<Test>::OpeningMismatch);
+        let mut other = truth.opening.clone().unwrap();
+        other.file_len += 1;
+        assert_noop!(with(&ORACLE, truth.secret, Some(other)), Error::<Test>::OpeningMismatch);
+        assert_noop!(
+            Oracles::reveal_nonces(signed(&ORACLE), RunKey::Job(9), truth.secret, None),
+            Error::<Test>::UnknownRun
+        );
+        assert_ok!(reveal(JOB, &truth));
+        assert_noop!(reveal(JOB, &truth), Error::<Test>::WrongStage);
+    });
+}
+
+#[test]
+fn reveal_nonces_should_refuse_what_could_not_be_minted() {
+    for spoil in [
+        |part: &mut Part| part.datanet = 5,
+        |part: &mut Part| part.paid = 7,
+        |part: &mut Part| part.paid = 2 * WEFT,
+    ] {
+        build_and_execute(1, || {
+            submit(1);
+            take(0);
+            let mut truth = Truth::of(JOB);
+            let opening = truth.opening.as_mut().unwrap();
+            spoil(&mut opening.parts[0]);
+            truth.commit.attribution_commitment = opening.attribution_commitment();
+            commit(JOB, &truth);
+            assert_ok!(audit_commit(&OTHERS[0], JOB, &truth));
+            assert_noop!(reveal(JOB, &truth), Error::<Test>::OpeningMismatch);
+        });
+    }
+}
+
+#[test]
+fn duties_should_name_what_is_due() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        let due = |who| Oracles::duties(who).into_iter().map(|duty| duty.kind).collect::<Vec<_>>();
+        assert_eq!(due(ORACLE), [DutyKind::Commit]);
+        assert_eq!(Oracles::duties(ORACLE)[0].deadline, Runs::<Test>::get(JOB).unwrap().deadline);
+        let truth = Truth::of(JOB);
+        commit(JOB, &truth);
+        assert_eq!(due(ORACLE), []);
+        assert_eq!(due(OTHERS[0].clone()), [DutyKind::AuditCommit { segment: (0, STEPS) }]);
+        assert_ok!(audit_commit(&OTHERS[0], JOB, &truth));
+        assert_eq!(due(OTHERS[0].clone()), []);
+        assert_eq!(due(ORACLE), [DutyKind::RevealNonces]);
+        assert_ok!(reveal(JOB, &truth));
+        assert_eq!(due(OTHERS[0].clone()), [DutyKind::AuditReveal { segment: (0, STEPS) }]);
+        assert_ok!(audit_reveal(&OTHERS[0], JOB, &truth, true));
+        assert_eq!(due(OTHERS[0].clone()), []);
+        assert!(Stored::<Test>::get(&OTHERS[0]).unwrap().locked > 0);
+        assert!(Oracles::run(JOB).is_some() && Oracles::oracle(ORACLE).is_some());
+    });
+}

@@ -1,0 +1,6 @@
+//! Tests, one file per concern.
+
+mod invariants;
+mod jobs;
+mod registry;
+mod results;
