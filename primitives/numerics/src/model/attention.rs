@@ -80,15 +80,29 @@ pub fn backward_row(
     ds[..first].fill(0.0);
     let delta = c(red_fma(d_o, o));
     for j in first..e.len() {
-        p[j] = c(e[j] * rho);
+        p[j] = prob(e[j], rho);
         let dp = c(dot(d_o, &v[j * stride..j * stride + d]));
-        ds[j] = c(p[j] * (dp - delta));
+        ds[j] = self::ds(p[j], dp, delta);
     }
     row_nn(ds, k, stride, first, dq);
     let s = scale(d);
     for x in dq {
         *x = c(s * *x);
     }
+}
+
+/// P = c(e×ρ).
+#[inline(always)]
+#[must_use]
+pub fn prob(e: f32, rho: f32) -> f32 {
+    c(e * rho)
+}
+
+/// dS = c(P×(dP − D)).
+#[inline(always)]
+#[must_use]
+pub fn ds(p: f32, dp: f32, delta: f32) -> f32 {
+    c(p * (dp - delta))
 }
 
 /// One head over a record of `t` tokens. `q` has `q_stride` elements from a
