@@ -1,6 +1,10 @@
 //! Tagged hashes: `H(tag, x) = blake2_256(tag ‖ SCALE(x))`.
 
-use blake2b_simd::{Params, State};
+use alloc::vec::Vec;
+use blake2b_simd::{
+    many::{self, HashManyJob},
+    Params, State,
+};
 use codec::{Encode, Output};
 
 /// A 32-byte digest.
@@ -163,13 +167,26 @@ pub fn choose(digest: &Hash, m: u32) -> u32 {
     u32::try_from(product >> 32).unwrap_or(0)
 }
 
+/// [`blake2_256`] of each input, vectorised across inputs; appended to `out`.
+pub(crate) fn hash_many(inputs: &[Vec<u8>], out: &mut Vec<Hash>) {
+    let mut params = Params::new();
+    params.hash_length(32);
+    let mut jobs: Vec<HashManyJob> = inputs.iter().map(|input| HashManyJob::new(&params, input)).collect();
+    many::hash_many(&mut jobs);
+    out.extend(jobs.iter().map(|job| digest(&job.to_hash())));
+}
+
 fn state() -> State {
     Params::new().hash_length(32).to_state()
 }
 
 fn finish(state: &State) -> Hash {
+    digest(&state.finalize())
+}
+
+fn digest(hash: &blake2b_simd::Hash) -> Hash {
     let mut out = ZERO;
-    out.copy_from_slice(state.finalize().as_bytes());
+    out.copy_from_slice(hash.as_bytes());
     out
 }
 

@@ -88,7 +88,7 @@ fn margin_should_grow_with_the_root_of_the_records() {
 #[test]
 fn splitting_noise_over_accounts_should_not_pay() {
     // Scores of alternating sign and equal size: 100 records in one account, or one each.
-    let scores = |i: u8| if i % 2 == 0 { 1_000 } else { -1_000 };
+    let scores = |i: u8| if i.is_multiple_of(2) { 1_000 } else { -1_000 };
     let honest: Vec<_> = (0..100).map(|i| record(1, 200, Standing::Trained, 1_500 + i64::from(i), 10)).collect();
     let paid = |noise: Vec<RecordInput>| {
         let all: Vec<_> = honest.iter().copied().chain(noise).collect();

@@ -219,3 +219,11 @@ fn small_trees_should_have_the_specified_shape() {
     assert_eq!(merkle::pages_root(&[0; 1024]), merkle::page_hash(&[]));
     assert_eq!(merkle::pages_root(&[1; 1025]), merkle::inner(&merkle::page_hash(&[1; 1024]), &merkle::page_hash(&[1])));
 }
+
+proptest! {
+    #[test]
+    fn pages_should_hash_alike_one_by_one_and_together(bytes in vec(any::<u8>(), 0..40_000)) {
+        let one_by_one: Vec<Hash> = bytes.chunks(merkle::PAGE).map(merkle::page_hash).collect();
+        prop_assert_eq!(merkle::page_hashes(&bytes), one_by_one);
+    }
+}
