@@ -1,0 +1,9 @@
+//! One file per call, one for the trait, one for the invariants.
+
+mod acquire;
+mod consume;
+mod invariants;
+mod prune;
+mod revoke;
+mod set_licence;
+mod views;
