@@ -243,7 +243,6 @@ pub fn tn(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
 
 /// `out[j] = c(dot_k(a[k·a_stride + i], b[k·b_stride + j]))` over
 /// `from ≤ k < to`, out `[n]`: the masked form of [`tn`] for one row of its result.
-#[allow(clippy::too_many_arguments, reason = "two strided matrices and a range")]
 pub fn column_nn(
     a: &[f32],
     a_stride: usize,

@@ -144,8 +144,9 @@ fn quadrant(n: f64, (s, c): (f64, f64)) -> (f64, f64) {
 ///
 /// The reduction is that of FreeBSD's `e_rem_pio2f.c`.
 #[must_use]
+#[allow(clippy::excessive_precision, reason = "the constants as their source writes them")]
 pub fn sin_cos(x: f64) -> (f64, f64) {
-    const TWO_OVER_PI: f64 = 0.636_619_772_367_581_343;
+    const TWO_OVER_PI: f64 = core::f64::consts::FRAC_2_PI;
     const PIO2_HI: f64 = 1.570_796_310_901_641_845_70;
     const PIO2_LO: f64 = 1.589_325_477_352_819_669_16e-8;
     let n = (x * TWO_OVER_PI + MAGIC64) - MAGIC64;

@@ -185,7 +185,7 @@ pub fn scale_llama3(inv_freq: &mut [f32], p: &Llama3) {
     for x in inv_freq {
         let wavelen = (1.0 / *x) * (2.0 * core::f64::consts::PI) as f32;
         let kept = if wavelen > low_wavelen { *x / factor } else { *x };
-        let between = !(wavelen < high_wavelen) && !(wavelen > low_wavelen);
+        let between = (high_wavelen..=low_wavelen).contains(&wavelen);
         *x = if between {
             let share = ((1.0 / wavelen) * context as f32 - p.low_freq_factor as f32) / span;
             (1.0 - share) * kept / factor + share * kept

@@ -23,6 +23,8 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::float_arithmetic,
+    clippy::needless_range_loop,
+    clippy::too_many_arguments,
     reason = "the crate is numerical kernels over slices whose lengths are asserted"
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may unwrap"))]

@@ -34,7 +34,6 @@ impl AdamStep {
 
     /// [`AdamStep::adjoint`] of one slot: λm and λv are replaced by c(b1×μ) and
     /// c(b2×ν), `a` receives the cotangent of G. λθ is left for [`lambda_theta`].
-    #[allow(clippy::too_many_arguments, reason = "the operands of one slot")]
     pub fn adjoint_slot(
         &self,
         g: &[f32],

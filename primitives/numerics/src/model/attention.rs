@@ -60,7 +60,6 @@ pub fn forward_row(qs: &[f32], k: &[f32], v: &[f32], stride: usize, first: usize
 /// Backward pass of row i as far as the row goes: P = c(e×ρ), D = red(do·o),
 /// dS = c(P×(c(dot(do, v_j)) − D)), dq = c(scale × c(dot_j(dS, k_j))).
 /// `e`, `p`, `ds` `[i + 1]`; `o`, `d_o`, `dq` `[d]`.
-#[allow(clippy::too_many_arguments, reason = "the operands of one row")]
 pub fn backward_row(
     k: &[f32],
     v: &[f32],
@@ -109,7 +108,6 @@ pub fn ds(p: f32, dp: f32, delta: f32) -> f32 {
 /// token to the next and is not yet scaled; `qs` `[t, d]` receives c(q × scale),
 /// `e` `[t, t]` and `rho` `[t]` what the backward pass needs, and `o` (stride
 /// `q_stride`) the result.
-#[allow(clippy::too_many_arguments, reason = "the operands of one head")]
 pub fn forward_head(
     q: &[f32],
     k: &[f32],
@@ -142,7 +140,6 @@ pub fn forward_head(
 /// elements from a token to the next; `p` and `ds` `[t, t]` are scratch; `dk`
 /// and `dv` `[t, d]` receive this head's share, to be added over the heads that
 /// share the key in ascending order.
-#[allow(clippy::too_many_arguments, reason = "the operands of one head")]
 pub fn backward_head(
     k: &[f32],
     v: &[f32],

@@ -6,6 +6,8 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::float_arithmetic,
+    clippy::needless_range_loop,
+    clippy::type_complexity,
     missing_docs,
     unreachable_pub,
     reason = "tests of numerical code"
