@@ -21,6 +21,7 @@ mod gradients;
 mod inv_freq;
 mod optim;
 mod order;
+mod properties;
 mod reference;
 mod soft;
 mod sums;
