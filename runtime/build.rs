@@ -9,9 +9,7 @@ fn main() {
         std::env::remove_var("CARGO_FEATURE_METADATA_HASH");
 
         #[cfg(feature = "metadata-hash")]
-        substrate_wasm_builder::WasmBuilder::init_with_defaults()
-            .enable_metadata_hash("WEFT", 12)
-            .build();
+        substrate_wasm_builder::WasmBuilder::init_with_defaults().enable_metadata_hash("WEFT", 12).build();
         #[cfg(not(feature = "metadata-hash"))]
         substrate_wasm_builder::WasmBuilder::build_using_defaults();
     }

@@ -40,12 +40,7 @@ fn properties() -> Properties {
 }
 
 /// A specification from a preset of the runtime.
-fn from_preset(
-    name: &str,
-    id: &str,
-    chain_type: ChainType,
-    preset: &str,
-) -> Result<ChainSpec, String> {
+fn from_preset(name: &str, id: &str, chain_type: ChainType, preset: &str) -> Result<ChainSpec, String> {
     Ok(ChainSpec::builder(wasm()?, Extensions::default())
         .with_name(name)
         .with_id(id)

@@ -1,8 +1,8 @@
 //! What can be written on the command line.
 
 use sc_cli::{
-    BuildSpecCmd, ChainInfoCmd, CheckBlockCmd, ExportBlocksCmd, ExportChainSpecCmd, ExportStateCmd,
-    ImportBlocksCmd, KeySubcommand, PurgeChainCmd, RevertCmd, RunCmd,
+    BuildSpecCmd, ChainInfoCmd, CheckBlockCmd, ExportBlocksCmd, ExportChainSpecCmd, ExportStateCmd, ImportBlocksCmd,
+    KeySubcommand, PurgeChainCmd, RevertCmd, RunCmd,
 };
 
 /// The command line: a subcommand, or the node itself.

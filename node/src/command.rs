@@ -54,8 +54,7 @@ pub(crate) fn run() -> sc_cli::Result<()> {
         Some(Subcommand::CheckBlock(cmd)) => {
             let runner = cli.create_runner(cmd)?;
             runner.async_run(|config| {
-                let PartialComponents { client, task_manager, import_queue, .. } =
-                    service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, import_queue, .. } = service::new_partial(&config)?;
                 Ok((cmd.run(client, import_queue), task_manager))
             })
         }
@@ -76,8 +75,7 @@ pub(crate) fn run() -> sc_cli::Result<()> {
         Some(Subcommand::ImportBlocks(cmd)) => {
             let runner = cli.create_runner(cmd)?;
             runner.async_run(|config| {
-                let PartialComponents { client, task_manager, import_queue, .. } =
-                    service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, import_queue, .. } = service::new_partial(&config)?;
                 Ok((cmd.run(client, import_queue), task_manager))
             })
         }
@@ -88,15 +86,12 @@ pub(crate) fn run() -> sc_cli::Result<()> {
         Some(Subcommand::Revert(cmd)) => {
             let runner = cli.create_runner(cmd)?;
             runner.async_run(|config| {
-                let PartialComponents { client, task_manager, backend, .. } =
-                    service::new_partial(&config)?;
-                let aux_revert = Box::new(
-                    |client: std::sync::Arc<service::FullClient>, backend, blocks| {
-                        sc_consensus_babe::revert(client.clone(), backend, blocks)?;
-                        sc_consensus_grandpa::revert(client, blocks)?;
-                        Ok(())
-                    },
-                );
+                let PartialComponents { client, task_manager, backend, .. } = service::new_partial(&config)?;
+                let aux_revert = Box::new(|client: std::sync::Arc<service::FullClient>, backend, blocks| {
+                    sc_consensus_babe::revert(client.clone(), backend, blocks)?;
+                    sc_consensus_grandpa::revert(client, blocks)?;
+                    Ok(())
+                });
                 Ok((cmd.run(client, backend, Some(aux_revert)), task_manager))
             })
         }
@@ -108,12 +103,8 @@ pub(crate) fn run() -> sc_cli::Result<()> {
             let runner = cli.create_runner(&cli.run)?;
             runner.run_node_until_exit(|config| async move {
                 match config.network.network_backend {
-                    NetworkBackendType::Libp2p => {
-                        service::new_full::<sc_network::NetworkWorker<_, _>>(config)
-                    }
-                    NetworkBackendType::Litep2p => {
-                        service::new_full::<sc_network::Litep2pNetworkBackend>(config)
-                    }
+                    NetworkBackendType::Libp2p => service::new_full::<sc_network::NetworkWorker<_, _>>(config),
+                    NetworkBackendType::Litep2p => service::new_full::<sc_network::Litep2pNetworkBackend>(config),
                 }
                 .map_err(sc_cli::Error::Service)
             })

@@ -4,9 +4,7 @@
 use crate::service::{FullBackend, FullClient, FullPool, FullSelectChain};
 use jsonrpsee::RpcModule;
 use sc_consensus_babe::BabeWorkerHandle;
-use sc_consensus_grandpa::{
-    FinalityProofProvider, GrandpaJustificationStream, SharedAuthoritySet, SharedVoterState,
-};
+use sc_consensus_grandpa::{FinalityProofProvider, GrandpaJustificationStream, SharedAuthoritySet, SharedVoterState};
 use sc_rpc_api::SubscriptionTaskExecutor;
 use sp_keystore::KeystorePtr;
 use std::sync::Arc;
@@ -39,9 +37,7 @@ pub(crate) struct Deps {
 }
 
 /// Makes the module with all groups.
-pub(crate) fn create(
-    deps: Deps,
-) -> Result<RpcModule<()>, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) fn create(deps: Deps) -> Result<RpcModule<()>, Box<dyn std::error::Error + Send + Sync>> {
     use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
     use sc_consensus_babe_rpc::{Babe, BabeApiServer};
     use sc_consensus_grandpa_rpc::{Grandpa, GrandpaApiServer};
@@ -51,33 +47,12 @@ pub(crate) fn create(
     let mut module = RpcModule::new(());
     module.merge(System::new(deps.client.clone(), deps.pool).into_rpc())?;
     module.merge(TransactionPayment::new(deps.client.clone()).into_rpc())?;
+    module
+        .merge(Babe::new(deps.client.clone(), deps.babe_worker.clone(), deps.keystore, deps.select_chain).into_rpc())?;
     module.merge(
-        Babe::new(
-            deps.client.clone(),
-            deps.babe_worker.clone(),
-            deps.keystore,
-            deps.select_chain,
-        )
-        .into_rpc(),
+        Grandpa::new(deps.executor, deps.authority_set.clone(), deps.voter_state, deps.justifications, deps.finality)
+            .into_rpc(),
     )?;
-    module.merge(
-        Grandpa::new(
-            deps.executor,
-            deps.authority_set.clone(),
-            deps.voter_state,
-            deps.justifications,
-            deps.finality,
-        )
-        .into_rpc(),
-    )?;
-    module.merge(
-        SyncState::new(
-            deps.chain_spec,
-            deps.client,
-            deps.authority_set,
-            deps.babe_worker,
-        )?
-        .into_rpc(),
-    )?;
+    module.merge(SyncState::new(deps.chain_spec, deps.client, deps.authority_set, deps.babe_worker)?.into_rpc())?;
     Ok(module)
 }

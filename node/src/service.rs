@@ -6,9 +6,7 @@ use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
 use sc_consensus_grandpa::{LinkHalf, SharedVoterState, VotingRulesBuilder};
 use sc_network::NetworkBackend;
-use sc_service::{
-    error::Error as ServiceError, ChainType, Configuration, TaskManager, WarpSyncConfig,
-};
+use sc_service::{error::Error as ServiceError, ChainType, Configuration, TaskManager, WarpSyncConfig};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_babe::inherents::BabeCreateInherentDataProviders;
@@ -26,8 +24,7 @@ pub(crate) type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>
 /// Transactions that wait.
 pub(crate) type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
 /// Imports justifications and changes of voters.
-type GrandpaImport =
-    sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
+type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
 /// Imports blocks after the checks of BABE.
 type BabeImport = sc_consensus_babe::BabeBlockImport<
     Block,
@@ -71,8 +68,7 @@ pub(crate) type Partial = sc_service::PartialComponents<
 
 /// How long a vote may take to spread.
 fn gossip_duration(slot: Duration) -> Duration {
-    slot.checked_div(GOSSIPS_PER_SLOT)
-        .map_or(MAX_GOSSIP, |part| part.min(MAX_GOSSIP))
+    slot.checked_div(GOSSIPS_PER_SLOT).map_or(MAX_GOSSIP, |part| part.min(MAX_GOSSIP))
 }
 
 /// Opens the database and builds the import queue; starts nothing that talks to others.
@@ -88,19 +84,16 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
         })
         .transpose()?;
 
-    let (client, backend, keystore_container, task_manager) =
-        sc_service::new_full_parts::<Block, RuntimeApi, _>(
-            config,
-            telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
-            sc_service::new_wasm_executor(&config.executor),
-            vec![],
-        )?;
+    let (client, backend, keystore_container, task_manager) = sc_service::new_full_parts::<Block, RuntimeApi, _>(
+        config,
+        telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
+        sc_service::new_wasm_executor(&config.executor),
+        vec![],
+    )?;
     let client = Arc::new(client);
 
     let telemetry = telemetry.map(|(worker, telemetry)| {
-        task_manager
-            .spawn_handle()
-            .spawn("telemetry", None, worker.run());
+        task_manager.spawn_handle().spawn("telemetry", None, worker.run());
         telemetry
     });
     let telemetry_handle = || telemetry.as_ref().map(Telemetry::handle);
@@ -128,16 +121,14 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
 
     let babe_config = sc_consensus_babe::configuration(&*client)?;
     let slot_duration = babe_config.slot_duration();
-    let inherents: BabeCreateInherentDataProviders<Block> =
-        Arc::new(move |_parent: Hash, ()| async move {
-            let timestamp = sp_timestamp::InherentDataProvider::from_system_time();
-            let slot =
-                sp_consensus_babe::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
-                    *timestamp,
-                    slot_duration,
-                );
-            Ok((slot, timestamp))
-        });
+    let inherents: BabeCreateInherentDataProviders<Block> = Arc::new(move |_parent: Hash, ()| async move {
+        let timestamp = sp_timestamp::InherentDataProvider::from_system_time();
+        let slot = sp_consensus_babe::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
+            *timestamp,
+            slot_duration,
+        );
+        Ok((slot, timestamp))
+    });
     let (block_import, babe_link) = sc_consensus_babe::block_import(
         babe_config,
         grandpa_import.clone(),
@@ -146,17 +137,16 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
         select_chain.clone(),
         OffchainTransactionPoolFactory::new(transaction_pool.clone()),
     )?;
-    let (import_queue, babe_worker) =
-        sc_consensus_babe::import_queue(sc_consensus_babe::ImportQueueParams {
-            link: babe_link.clone(),
-            block_import: block_import.clone(),
-            justification_import: Some(Box::new(grandpa_import)),
-            client: client.clone(),
-            slot_duration,
-            spawner: &task_manager.spawn_essential_handle(),
-            registry: config.prometheus_registry(),
-            telemetry: telemetry_handle(),
-        })?;
+    let (import_queue, babe_worker) = sc_consensus_babe::import_queue(sc_consensus_babe::ImportQueueParams {
+        link: babe_link.clone(),
+        block_import: block_import.clone(),
+        justification_import: Some(Box::new(grandpa_import)),
+        client: client.clone(),
+        slot_duration,
+        spawner: &task_manager.spawn_essential_handle(),
+        registry: config.prometheus_registry(),
+        telemetry: telemetry_handle(),
+    })?;
 
     Ok(sc_service::PartialComponents {
         client,
@@ -166,20 +156,12 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
         select_chain,
         import_queue,
         transaction_pool,
-        other: Consensus {
-            block_import,
-            grandpa_link,
-            babe_link,
-            babe_worker,
-            telemetry,
-        },
+        other: Consensus { block_import, grandpa_link, babe_link, babe_worker, telemetry },
     })
 }
 
 /// Runs a node: validator or full node, as the configuration says.
-pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
-    config: Configuration,
-) -> Result<TaskManager, ServiceError> {
+pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<TaskManager, ServiceError> {
     let sc_service::PartialComponents {
         client,
         backend,
@@ -188,14 +170,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         select_chain,
         import_queue,
         transaction_pool,
-        other:
-            Consensus {
-                block_import,
-                grandpa_link,
-                babe_link,
-                babe_worker,
-                mut telemetry,
-            },
+        other: Consensus { block_import, grandpa_link, babe_link, babe_worker, mut telemetry },
     } = new_partial(&config)?;
 
     let role = config.role;
@@ -212,17 +187,15 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         prometheus_registry.clone(),
     );
     let metrics = N::register_notification_metrics(prometheus_registry.as_ref());
-    let genesis_hash = client.block_hash(0)?.ok_or_else(|| {
-        ServiceError::Other("the database has no genesis block: purge the chain".into())
-    })?;
-    let grandpa_protocol =
-        sc_consensus_grandpa::protocol_standard_name(&genesis_hash, &config.chain_spec);
-    let (grandpa_set, grandpa_notifications) =
-        sc_consensus_grandpa::grandpa_peers_set_config::<_, N>(
-            grandpa_protocol.clone(),
-            metrics.clone(),
-            net_config.peer_store_handle(),
-        );
+    let genesis_hash = client
+        .block_hash(0)?
+        .ok_or_else(|| ServiceError::Other("the database has no genesis block: purge the chain".into()))?;
+    let grandpa_protocol = sc_consensus_grandpa::protocol_standard_name(&genesis_hash, &config.chain_spec);
+    let (grandpa_set, grandpa_notifications) = sc_consensus_grandpa::grandpa_peers_set_config::<_, N>(
+        grandpa_protocol.clone(),
+        metrics.clone(),
+        net_config.peer_store_handle(),
+    );
     net_config.add_notification_protocol(grandpa_set);
 
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
@@ -253,9 +226,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             runtime_api_provider: client.clone(),
             keystore: Some(keystore_container.keystore()),
             offchain_db: backend.offchain_storage(),
-            transaction_pool: Some(OffchainTransactionPoolFactory::new(
-                transaction_pool.clone(),
-            )),
+            transaction_pool: Some(OffchainTransactionPoolFactory::new(transaction_pool.clone())),
             network_provider: Arc::new(network.clone()),
             is_validator: role.is_authority(),
             enable_http_requests: false,
@@ -264,9 +235,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         task_manager.spawn_handle().spawn(
             "offchain-workers-runner",
             "offchain-worker",
-            workers
-                .run(client.clone(), task_manager.spawn_handle())
-                .boxed(),
+            workers.run(client.clone(), task_manager.spawn_handle()).boxed(),
         );
     }
 
@@ -279,10 +248,8 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         let keystore = keystore_container.keystore();
         let authority_set = grandpa_link.shared_authority_set().clone();
         let justifications = grandpa_link.justification_stream();
-        let finality = sc_consensus_grandpa::FinalityProofProvider::new_for_service(
-            backend.clone(),
-            Some(authority_set.clone()),
-        );
+        let finality =
+            sc_consensus_grandpa::FinalityProofProvider::new_for_service(backend.clone(), Some(authority_set.clone()));
         let voter_state = voter_state.clone();
         move |executor| {
             rpc::create(rpc::Deps {
@@ -345,19 +312,13 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
                 Ok((slot, timestamp))
             },
             force_authoring,
-            backoff_authoring_blocks: Some(
-                sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging::default(),
-            ),
+            backoff_authoring_blocks: Some(sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging::default()),
             babe_link,
             block_proposal_slot_portion: SlotProportion::new(0.5),
             max_block_proposal_slot_portion: None,
             telemetry: telemetry_handle(),
         })?;
-        task_manager.spawn_essential_handle().spawn_blocking(
-            "babe-proposer",
-            Some("block-authoring"),
-            babe,
-        );
+        task_manager.spawn_essential_handle().spawn_blocking("babe-proposer", Some("block-authoring"), babe);
     }
 
     if vote {
@@ -367,34 +328,29 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         } else {
             VotingRulesBuilder::default().build()
         };
-        let voter =
-            sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
-                config: sc_consensus_grandpa::Config {
-                    gossip_duration: gossip_duration(slot_duration.as_duration()),
-                    justification_generation_period: JUSTIFICATION_PERIOD,
-                    observer_enabled: false,
-                    local_role: role,
-                    name: Some(name),
-                    keystore: role
-                        .is_authority()
-                        .then(|| keystore_container.keystore()),
-                    telemetry: telemetry_handle(),
-                    protocol_name: grandpa_protocol,
-                },
-                link: grandpa_link,
-                network,
-                sync: Arc::new(sync_service),
-                notification_service: grandpa_notifications,
-                voting_rule,
-                prometheus_registry,
-                shared_voter_state: voter_state,
+        let voter = sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
+            config: sc_consensus_grandpa::Config {
+                gossip_duration: gossip_duration(slot_duration.as_duration()),
+                justification_generation_period: JUSTIFICATION_PERIOD,
+                observer_enabled: false,
+                local_role: role,
+                name: Some(name),
+                keystore: role.is_authority().then(|| keystore_container.keystore()),
                 telemetry: telemetry_handle(),
-                offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(transaction_pool),
-            })?;
+                protocol_name: grandpa_protocol,
+            },
+            link: grandpa_link,
+            network,
+            sync: Arc::new(sync_service),
+            notification_service: grandpa_notifications,
+            voting_rule,
+            prometheus_registry,
+            shared_voter_state: voter_state,
+            telemetry: telemetry_handle(),
+            offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(transaction_pool),
+        })?;
         // Without a voter nothing becomes final: the node goes down with it.
-        task_manager
-            .spawn_essential_handle()
-            .spawn_blocking("grandpa-voter", None, voter);
+        task_manager.spawn_essential_handle().spawn_blocking("grandpa-voter", None, voter);
     }
 
     Ok(task_manager)
@@ -406,10 +362,7 @@ mod tests {
 
     #[test]
     fn gossip_should_take_a_sixth_of_a_slot_when_slots_are_short() {
-        assert_eq!(
-            gossip_duration(Duration::from_millis(600)),
-            Duration::from_millis(100)
-        );
+        assert_eq!(gossip_duration(Duration::from_millis(600)), Duration::from_millis(100));
         assert_eq!(gossip_duration(Duration::from_millis(6_000)), MAX_GOSSIP);
     }
 }

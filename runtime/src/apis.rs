@@ -1,10 +1,9 @@
 //! The runtime interfaces: what a node, a wallet or a daemon can ask.
 
 use crate::{
-    configs::consensus::BABE_GENESIS_EPOCH_CONFIG,
-    presets, AccountId, Babe, Balance, Block, Executive, Grandpa, Historical, InherentDataExt,
-    Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment,
-    VERSION,
+    configs::consensus::BABE_GENESIS_EPOCH_CONFIG, presets, AccountId, Babe, Balance, Block, Datanets, Executive,
+    Grandpa, Historical, InherentDataExt, Models, Nonce, Permissions, Rewards, Runtime, RuntimeCall,
+    RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, VERSION,
 };
 use alloc::vec::Vec;
 use codec::Encode;
@@ -259,6 +258,37 @@ impl_runtime_apis! {
 
         fn preset_names() -> Vec<sp_genesis_builder::PresetId> {
             presets::preset_names()
+        }
+    }
+
+    impl crate::weft_api::WeftApi<Block, AccountId> for Runtime {
+        fn quote(who: AccountId, spec: pallet_models::JobSpec) -> pallet_models::Quote {
+            Models::quote(who, spec)
+        }
+
+        fn check(
+            who: AccountId,
+            scope: weft_traits::JobScope,
+            inputs: Vec<weft_traits::JobInput>,
+        ) -> Vec<(weft_traits::DatanetId, pallet_permissions::types::Refusal)> {
+            Permissions::check(who, scope, inputs)
+        }
+
+        fn claim_status(
+            model: weft_traits::ModelId,
+            epoch: weft_traits::Epoch,
+            part: u32,
+            index: u32,
+            paid: u128,
+        ) -> Option<pallet_rewards::types::ClaimStatus> {
+            Rewards::claim_status(model, epoch, part, index, paid)
+        }
+
+        fn funnel(
+            datanet: weft_traits::DatanetId,
+            contribution: u32,
+        ) -> Option<pallet_datanets::types::Funnel> {
+            Datanets::funnel(datanet, contribution)
         }
     }
 

@@ -96,23 +96,11 @@ pub mod pallet {
     #[pallet::genesis_build]
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
-            assert!(
-                self.slot_duration >= MIN_SLOT_MS,
-                "chainParams.slotDuration must be at least {MIN_SLOT_MS} ms"
-            );
+            assert!(self.slot_duration >= MIN_SLOT_MS, "chainParams.slotDuration must be at least {MIN_SLOT_MS} ms");
             // `pallet-timestamp` keeps half a slot as its minimum period; an odd slot would lose a millisecond.
-            assert!(
-                self.slot_duration & 1 == 0,
-                "chainParams.slotDuration must be an even number of milliseconds"
-            );
-            assert!(
-                self.epoch_duration > 0,
-                "chainParams.epochDuration must be at least one slot"
-            );
-            assert!(
-                self.sessions_per_era > 0,
-                "chainParams.sessionsPerEra must be at least one session"
-            );
+            assert!(self.slot_duration & 1 == 0, "chainParams.slotDuration must be an even number of milliseconds");
+            assert!(self.epoch_duration > 0, "chainParams.epochDuration must be at least one slot");
+            assert!(self.sessions_per_era > 0, "chainParams.sessionsPerEra must be at least one session");
             SlotDuration::<T>::put(self.slot_duration);
             EpochDuration::<T>::put(self.epoch_duration);
             SessionsPerEra::<T>::put(self.sessions_per_era);

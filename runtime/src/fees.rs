@@ -83,10 +83,5 @@ parameter_types! {
 }
 
 /// Raises fees slowly while blocks are more than a quarter full.
-pub type FeeAdjustment = TargetedFeeAdjustment<
-    Runtime,
-    TargetBlockFullness,
-    AdjustmentVariable,
-    MinimumMultiplier,
-    MaximumMultiplier,
->;
+pub type FeeAdjustment =
+    TargetedFeeAdjustment<Runtime, TargetBlockFullness, AdjustmentVariable, MinimumMultiplier, MaximumMultiplier>;

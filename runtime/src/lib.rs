@@ -15,18 +15,12 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 // The tuple of transaction extensions and the table of pallets nest deeper than the default.
 #![recursion_limit = "512"]
-#![allow(
-    deprecated,
-    reason = "the macros of the SDK expand to items that it has deprecated"
-)]
+#![allow(deprecated, reason = "the macros of the SDK expand to items that it has deprecated")]
 #![allow(
     missing_docs,
     reason = "the macros that compose the runtime generate items without docs; modules that are ours alone deny it again"
 )]
-#![allow(
-    unsafe_code,
-    reason = "the exported symbols of the WebAssembly blob are `no_mangle`"
-)]
+#![allow(unsafe_code, reason = "the exported symbols of the WebAssembly blob are `no_mangle`")]
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -52,8 +46,8 @@ pub mod fees;
 pub mod presets;
 pub mod weft_api;
 
+use alloc::{borrow::Cow, vec::Vec};
 pub use apis::RuntimeApi;
-use alloc::borrow::Cow;
 use sp_runtime::{
     generic, impl_opaque_keys,
     traits::{BlakeTwo256, IdentifyAccount, Verify},
@@ -84,8 +78,7 @@ pub type SignedBlock = generic::SignedBlock<Block>;
 /// What names a block: hash or number.
 pub type BlockId = generic::BlockId<Block>;
 /// A transaction as it travels.
-pub type UncheckedExtrinsic =
-    generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TxExtension>;
+pub type UncheckedExtrinsic = generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TxExtension>;
 /// What a signer signs.
 pub type SignedPayload = generic::SignedPayload<RuntimeCall, TxExtension>;
 
@@ -108,13 +101,8 @@ pub type TxExtension = (
 );
 
 /// Runs blocks: dispatches to the pallets in the order of their indices.
-pub type Executive = frame_executive::Executive<
-    Runtime,
-    Block,
-    frame_system::ChainContext<Runtime>,
-    Runtime,
-    AllPalletsWithSystem,
->;
+pub type Executive =
+    frame_executive::Executive<Runtime, Block, frame_system::ChainContext<Runtime>, Runtime, AllPalletsWithSystem>;
 
 /// One WEFT in the smallest unit.
 pub const WEFT: Balance = 1_000_000_000_000;
@@ -170,7 +158,7 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
 /// It is made inside externalities, because constants are read from storage; so they are those of a default genesis.
 /// A client reads constants from its node.
 #[cfg(feature = "std")]
-pub fn native_metadata() -> alloc::vec::Vec<u8> {
+pub fn native_metadata() -> Vec<u8> {
     sp_io::TestExternalities::default()
         .execute_with(|| Runtime::metadata_at_version(16))
         .map(|opaque| (*opaque).clone())
@@ -242,4 +230,24 @@ mod runtime {
 
     #[runtime::pallet_index(14)]
     pub type SkipFeelessPayment = pallet_skip_feeless_payment::Pallet<Runtime>;
+
+    // 15 to 39 are kept for multisig, proxy, preimage, scheduler, governance, treasury and safe mode.
+
+    #[runtime::pallet_index(40)]
+    pub type Datanets = pallet_datanets::Pallet<Runtime>;
+
+    #[runtime::pallet_index(41)]
+    pub type Permissions = pallet_permissions::Pallet<Runtime>;
+
+    #[runtime::pallet_index(42)]
+    pub type Models = pallet_models::Pallet<Runtime>;
+
+    #[runtime::pallet_index(43)]
+    pub type ComputeOracles = pallet_compute_oracles::Pallet<Runtime>;
+
+    #[runtime::pallet_index(44)]
+    pub type Attribution = pallet_attribution::Pallet<Runtime>;
+
+    #[runtime::pallet_index(45)]
+    pub type Rewards = pallet_rewards::Pallet<Runtime>;
 }

@@ -12,17 +12,19 @@ use crate::{
         staking::{MaxNominators, MaxValidators},
     },
     fees::{REVENUE, STAKERS, TREASURY},
-    AccountId, BabeConfig, Balance, BalancesConfig, ChainParamsConfig, RuntimeGenesisConfig,
-    SessionConfig, SessionKeys, StakingConfig, SudoConfig, EXISTENTIAL_DEPOSIT, WEFT,
+    AccountId, BabeConfig, Balance, BalancesConfig, ChainParamsConfig, ComputeOraclesConfig, RewardsConfig,
+    RuntimeGenesisConfig, SessionConfig, SessionKeys, StakingConfig, SudoConfig, EXISTENTIAL_DEPOSIT, WEFT,
 };
 use alloc::{vec, vec::Vec};
 use frame_support::build_struct_json_patch;
+use pallet_compute_oracles::types::Timers;
 use serde_json::{json, Value};
 use sp_core::hex2array;
 use sp_genesis_builder::{PresetId, DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 use sp_runtime::{traits::AccountIdConversion, Perbill};
 use sp_staking::StakerStatus;
+use weft_protocol::economics;
 
 /// Name of the template for a real chain.
 pub const PRODUCTION_PRESET: &str = "production";
@@ -72,10 +74,7 @@ impl Validator {
 
     /// The session keys.
     fn keys(&self) -> SessionKeys {
-        SessionKeys {
-            babe: self.babe.public().into(),
-            grandpa: self.grandpa.public().into(),
-        }
+        SessionKeys { babe: self.babe.public().into(), grandpa: self.grandpa.public().into() }
     }
 }
 
@@ -96,9 +95,7 @@ fn validators(count: usize) -> Vec<Validator> {
 /// The accounts of the runtime itself, each with the existential deposit: a credit to an account that does not exist
 /// would be burned.
 fn pots() -> Vec<(AccountId, Balance)> {
-    [TREASURY, REVENUE, STAKERS]
-        .map(|pot| (pot.into_account_truncating(), EXISTENTIAL_DEPOSIT))
-        .to_vec()
+    [TREASURY, REVENUE, STAKERS].map(|pot| (pot.into_account_truncating(), EXISTENTIAL_DEPOSIT)).to_vec()
 }
 
 /// Everyone with money on a development chain.
@@ -121,14 +118,43 @@ fn endowed(validators: &[Validator]) -> Vec<(AccountId, Balance)> {
         .collect()
 }
 
+/// What differs between the presets besides their validators: lengths and timers, in blocks.
+struct Pace {
+    /// Length of a slot in milliseconds.
+    slot_ms: u64,
+    /// Timers of runs, audits and disputes.
+    timers: economics::Timers,
+    /// Blocks before a closed budget can be withdrawn; longer than an epoch.
+    unlock: u32,
+}
+
+impl Pace {
+    /// Slots of two seconds and the shortest timers.
+    const fn development() -> Self {
+        Self { slot_ms: DEVELOPMENT_SLOT_MS, timers: economics::Timers::development(), unlock: 20 }
+    }
+
+    /// Slots of one second; four validators take longer to finalise, so timers are longer.
+    const fn local() -> Self {
+        Self { slot_ms: LOCAL_SLOT_MS, timers: economics::Timers::local_testnet(), unlock: 40 }
+    }
+
+    /// Timers of the oracle pallet.
+    fn timers(&self) -> Timers {
+        Timers::of(&self.timers, &economics::Params::fast())
+    }
+
+    /// Parameters of the rewards pallet.
+    fn rewards(&self) -> pallet_rewards::types::Params {
+        pallet_rewards::types::Params { epoch_length: self.timers.epoch, unlock: self.unlock, ..Default::default() }
+    }
+}
+
 /// A chain with public keys and money, for development and tests.
-fn fast_chain(slot_ms: u64, validators: Vec<Validator>) -> Value {
+fn fast_chain(pace: &Pace, validators: Vec<Validator>) -> Value {
     let count = u32::try_from(validators.len()).unwrap_or(u32::MAX);
     build_struct_json_patch!(RuntimeGenesisConfig {
-        chain_params: ChainParamsConfig {
-            slot_duration: slot_ms,
-            epoch_duration: FAST_EPOCH_SLOTS,
-        },
+        chain_params: ChainParamsConfig { slot_duration: pace.slot_ms, epoch_duration: FAST_EPOCH_SLOTS },
         babe: BabeConfig { epoch_config: BABE_GENESIS_EPOCH_CONFIG },
         balances: BalancesConfig { balances: endowed(&validators) },
         staking: StakingConfig {
@@ -139,33 +165,23 @@ fn fast_chain(slot_ms: u64, validators: Vec<Validator>) -> Value {
             slash_reward_fraction: Perbill::from_percent(10),
             stakers: validators
                 .iter()
-                .map(|one| {
-                    (
-                        one.account(),
-                        one.account(),
-                        VALIDATOR_STAKE,
-                        StakerStatus::<AccountId>::Validator,
-                    )
-                })
+                .map(|one| { (one.account(), one.account(), VALIDATOR_STAKE, StakerStatus::<AccountId>::Validator,) })
                 .collect::<Vec<_>>(),
         },
         session: SessionConfig {
-            keys: validators
-                .iter()
-                .map(|one| (one.account(), one.account(), one.keys()))
-                .collect::<Vec<_>>(),
+            keys: validators.iter().map(|one| (one.account(), one.account(), one.keys())).collect::<Vec<_>>(),
         },
         sudo: SudoConfig { key: Some(Sr25519Keyring::Alice.to_account_id()) },
+        compute_oracles: ComputeOraclesConfig { timers: pace.timers() },
+        rewards: RewardsConfig { params: pace.rewards() },
     })
 }
 
 /// A template: what stands in angle brackets is not an address, so the chain does not build before somebody replaced
 /// it. There is no sudo key.
 fn production() -> Value {
-    let mut balances: Vec<Value> = pots()
-        .into_iter()
-        .map(|(pot, amount)| json!([pot, amount]))
-        .collect();
+    let timers = economics::Timers::production();
+    let mut balances: Vec<Value> = pots().into_iter().map(|(pot, amount)| json!([pot, amount])).collect();
     balances.push(json!(["<account>", "<smallest units>"]));
     json!({
         "balances": { "balances": balances },
@@ -182,14 +198,22 @@ fn production() -> Value {
             "keys": [["<stash>", "<stash>", { "babe": "<Sr25519 key>", "grandpa": "<Ed25519 key>" }]],
         },
         "sudo": { "key": null },
+        "computeOracles": {
+            "timers": Timers {
+                // The window of a long run is at least two replays and this.
+                window_extra: 2_400,
+                ..Timers::of(&timers, &economics::Params { run_retention: 14_400, ..economics::Params::fast() })
+            },
+        },
+        "rewards": { "params": { "epochLength": timers.epoch, "unlock": timers.epoch.saturating_mul(2) } },
     })
 }
 
 /// The preset of a name, as JSON to be merged into the default genesis.
 pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
     let preset = match id.as_ref() {
-        DEV_RUNTIME_PRESET => fast_chain(DEVELOPMENT_SLOT_MS, validators(1)),
-        LOCAL_TESTNET_RUNTIME_PRESET => fast_chain(LOCAL_SLOT_MS, validators(4)),
+        DEV_RUNTIME_PRESET => fast_chain(&Pace::development(), validators(1)),
+        LOCAL_TESTNET_RUNTIME_PRESET => fast_chain(&Pace::local(), validators(4)),
         PRODUCTION_PRESET => production(),
         _ => return None,
     };

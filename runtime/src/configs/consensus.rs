@@ -2,8 +2,8 @@
 
 use super::staking::{BondingDuration, MaxNominators};
 use crate::{
-    chain_params, AccountId, Babe, Balance, Balances, Historical, Offences, Runtime,
-    RuntimeEvent, Session, SessionKeys, Staking, WEFT,
+    chain_params, AccountId, Babe, Balance, Balances, Historical, Offences, Runtime, RuntimeEvent, Session,
+    SessionKeys, Staking, WEFT,
 };
 use frame_support::parameter_types;
 use pallet_session::disabling::UpToLimitWithReEnablingDisablingStrategy;
@@ -94,4 +94,3 @@ impl pallet_offences::Config for Runtime {
     type IdentificationTuple = pallet_session::historical::IdentificationTuple<Self>;
     type OnOffenceHandler = Staking;
 }
-

@@ -6,3 +6,4 @@ pub mod consensus;
 pub mod money;
 pub mod staking;
 pub mod system;
+pub mod weft;

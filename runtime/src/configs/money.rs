@@ -2,8 +2,7 @@
 
 use crate::{
     fees::{FeeAdjustment, FeesToTreasuryTipsToAuthor, ToTreasury, TransactionByteFee},
-    Balance, Balances, Runtime, RuntimeEvent, RuntimeFreezeReason, RuntimeHoldReason,
-    System, EXISTENTIAL_DEPOSIT,
+    Balance, Balances, Runtime, RuntimeEvent, RuntimeFreezeReason, RuntimeHoldReason, System, EXISTENTIAL_DEPOSIT,
 };
 use frame_support::{
     parameter_types,
@@ -48,4 +47,3 @@ impl pallet_transaction_payment::Config for Runtime {
 impl pallet_skip_feeless_payment::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
 }
-

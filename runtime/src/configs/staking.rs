@@ -4,8 +4,7 @@
 //! nomination rewards are built. Slashed stake is burned.
 
 use crate::{
-    chain_params, AccountId, Balance, Balances, Runtime, RuntimeEvent, RuntimeHoldReason, Session,
-    Staking, Timestamp,
+    chain_params, AccountId, Balance, Balances, Runtime, RuntimeEvent, RuntimeHoldReason, Session, Staking, Timestamp,
 };
 use frame_election_provider_support::{
     bounds::{ElectionBounds, ElectionBoundsBuilder},

@@ -1,8 +1,8 @@
 //! System, time, batches and the sudo key; and how the runtime itself makes transactions.
 
 use crate::{
-    chain_params, AccountId, Babe, Block, Hash, Nonce, PalletInfo, Runtime, RuntimeCall,
-    RuntimeEvent, RuntimeOrigin, RuntimeTask, UncheckedExtrinsic, SS58_PREFIX, VERSION,
+    chain_params, AccountId, Babe, Block, Hash, Nonce, PalletInfo, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
+    RuntimeTask, UncheckedExtrinsic, SS58_PREFIX, VERSION,
 };
 use frame_support::{
     derive_impl,

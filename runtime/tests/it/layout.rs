@@ -41,8 +41,7 @@ fn expand(metadata: &RuntimeMetadataV14, id: u32, inside: &mut Vec<u32>) -> Stri
             format!("[{}; {}]", expand(metadata, def.type_param.id, inside), def.len)
         }
         TypeDef::Tuple(def) => {
-            let parts: Vec<String> =
-                def.fields.iter().map(|field| expand(metadata, field.id, inside)).collect();
+            let parts: Vec<String> = def.fields.iter().map(|field| expand(metadata, field.id, inside)).collect();
             format!("({})", parts.join(", "))
         }
         TypeDef::Primitive(primitive) => format!("{primitive:?}").to_lowercase(),
@@ -54,11 +53,7 @@ fn expand(metadata: &RuntimeMetadataV14, id: u32, inside: &mut Vec<u32>) -> Stri
 }
 
 /// Expands the fields of a struct or of a variant; a single field without a name is its type.
-fn fields(
-    metadata: &RuntimeMetadataV14,
-    fields: &[Field<PortableForm>],
-    inside: &mut Vec<u32>,
-) -> String {
+fn fields(metadata: &RuntimeMetadataV14, fields: &[Field<PortableForm>], inside: &mut Vec<u32>) -> String {
     let parts: Vec<String> = fields
         .iter()
         .map(|field| {

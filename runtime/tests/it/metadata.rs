@@ -34,11 +34,7 @@ fn variants(metadata: &RuntimeMetadataV14, ty: u32) -> Vec<scale_info::Variant<P
 
 #[test]
 fn indices_should_stay() {
-    let indices: Vec<(String, u8)> = metadata()
-        .pallets
-        .into_iter()
-        .map(|pallet| (pallet.name, pallet.index))
-        .collect();
+    let indices: Vec<(String, u8)> = metadata().pallets.into_iter().map(|pallet| (pallet.name, pallet.index)).collect();
     let expected = [
         ("System", 0),
         ("ChainParams", 1),
@@ -55,6 +51,12 @@ fn indices_should_stay() {
         ("Utility", 12),
         ("Sudo", 13),
         ("SkipFeelessPayment", 14),
+        ("Datanets", 40),
+        ("Permissions", 41),
+        ("Models", 42),
+        ("ComputeOracles", 43),
+        ("Attribution", 44),
+        ("Rewards", 45),
     ]
     .map(|(name, index)| (name.to_string(), index));
     assert_eq!(indices, expected);
@@ -62,12 +64,8 @@ fn indices_should_stay() {
 
 #[test]
 fn extensions_should_stay_in_order() {
-    let extensions: Vec<String> = metadata()
-        .extrinsic
-        .signed_extensions
-        .into_iter()
-        .map(|extension| extension.identifier)
-        .collect();
+    let extensions: Vec<String> =
+        metadata().extrinsic.signed_extensions.into_iter().map(|extension| extension.identifier).collect();
     assert_eq!(
         extensions,
         [

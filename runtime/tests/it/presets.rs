@@ -17,9 +17,7 @@ fn build(name: &str) -> Result<sp_io::TestExternalities, String> {
         let patch: serde_json::Value = serde_json::from_slice(&patch).unwrap();
         let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
         merge(&mut config, patch);
-        frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(
-            config.to_string().into_bytes(),
-        )
+        frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(config.to_string().into_bytes())
     })?;
     Ok(ext)
 }
@@ -38,11 +36,8 @@ fn merge(into: &mut serde_json::Value, patch: serde_json::Value) {
 
 #[test]
 fn roles_should_be_derived_from_the_development_phrase() {
-    let derived = ROLES.map(|(path, _)| {
-        (path, sr25519::Pair::from_string(path, None).unwrap().public().0)
-    });
-    let expected: Vec<_> =
-        derived.iter().map(|(path, key)| format!("{path} {}", hex::encode(key))).collect();
+    let derived = ROLES.map(|(path, _)| (path, sr25519::Pair::from_string(path, None).unwrap().public().0));
+    let expected: Vec<_> = derived.iter().map(|(path, key)| format!("{path} {}", hex::encode(key))).collect();
     assert_eq!(ROLES, derived, "{expected:#?}");
 }
 
@@ -88,10 +83,8 @@ fn production_should_build_when_its_placeholders_are_replaced() {
     let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
     merge(&mut config, json);
     sp_io::TestExternalities::default().execute_with(|| {
-        frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(
-            config.to_string().into_bytes(),
-        )
-        .unwrap();
+        frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(config.to_string().into_bytes())
+            .unwrap();
         assert_eq!(chain_params::SlotDuration::<Runtime>::get(), 6_000);
         assert_eq!(chain_params::EpochDuration::<Runtime>::get(), 2_400);
         assert_eq!(weft_runtime::Sudo::key(), None);

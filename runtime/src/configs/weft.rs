@@ -1,0 +1,143 @@
+//! Weft's own pallets, and the traits the runtime itself provides to them.
+//!
+//! What may differ between chains (timers, stakes, epochs) lies in the pallets' genesis; what is constant here are the
+//! deposits and limits of Datanets and permissions.
+
+use crate::{
+    chain_params, fees, AccountId, Attribution, Babe, Balance, Balances, ComputeOracles, Datanets, Models, Permissions,
+    Rewards, Runtime, RuntimeEvent, RuntimeHoldReason, System, Timestamp,
+};
+use frame_support::{parameter_types, traits::Get};
+use frame_system::EnsureRoot;
+use sp_runtime::traits::AccountIdConversion;
+use weft_protocol::{economics, hash::Hash};
+use weft_traits::{Clock, ParentVrf};
+
+/// The clock of all deadlines. Until safe mode is composed no block is spent in it, so it is the block number.
+pub struct ChainClock;
+
+impl Clock for ChainClock {
+    fn now() -> u32 {
+        System::block_number()
+    }
+
+    fn timestamp_ms() -> u64 {
+        Timestamp::get()
+    }
+
+    fn slot_ms() -> u64 {
+        <chain_params::SlotMs<Runtime> as Get<u64>>::get()
+    }
+}
+
+/// The VRF output of the parent block. BABE keeps it until it finalises the current block.
+pub struct BabeParentVrf;
+
+impl ParentVrf for BabeParentVrf {
+    fn output() -> Hash {
+        Babe::author_vrf_randomness().unwrap_or_default()
+    }
+}
+
+/// Deposits and limits.
+const PARAMS: economics::Params = economics::Params::fast();
+
+parameter_types! {
+    /// Account of the treasury.
+    pub Treasury: AccountId = fees::TREASURY.into_account_truncating();
+    /// Account of fees that wait for their settlement.
+    pub RevenuePot: AccountId = fees::REVENUE.into_account_truncating();
+    /// Account of the stakers' share.
+    pub StakersPot: AccountId = fees::STAKERS.into_account_truncating();
+    /// Deposit of a Datanet.
+    pub const DatanetDeposit: Balance = PARAMS.datanet_deposit;
+    /// Deposit of a commitment.
+    pub const CommitDeposit: Balance = PARAMS.commit_deposit;
+    /// Deposit for each started MiB of a contribution.
+    pub const StorageDeposit: Balance = PARAMS.storage_deposit;
+    /// Deposit against copying and malice.
+    pub const RiskDeposit: Balance = PARAMS.risk_deposit;
+    /// Blocks in which a commitment can be revealed.
+    pub const CommitWindow: u32 = PARAMS.commit_window;
+    /// Blocks for which the risk deposit stays after acceptance.
+    pub const DuplicateWindow: u32 = PARAMS.duplicate_window;
+    /// Fewest blocks between two snapshots.
+    pub const SnapshotInterval: u32 = PARAMS.snapshot_interval;
+    /// Most commitments of an account in a day.
+    pub const CommitsPerDay: u32 = PARAMS.commits_per_day;
+    /// Deposit of a licence version or a grant.
+    pub const GrantDeposit: Balance = PARAMS.grant_deposit;
+}
+
+impl pallet_datanets::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type Clock = ChainClock;
+    type Treasury = Treasury;
+    type DatanetDeposit = DatanetDeposit;
+    type CommitDeposit = CommitDeposit;
+    type StorageDeposit = StorageDeposit;
+    type RiskDeposit = RiskDeposit;
+    type CommitWindow = CommitWindow;
+    type DuplicateWindow = DuplicateWindow;
+    type SnapshotInterval = SnapshotInterval;
+    type CommitsPerDay = CommitsPerDay;
+    type WeightInfo = pallet_datanets::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_permissions::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type Clock = ChainClock;
+    type Datanets = Datanets;
+    type LicenceDeposit = GrantDeposit;
+    type GrantDeposit = GrantDeposit;
+    type WeightInfo = pallet_permissions::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_models::Config for Runtime {
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type Clock = ChainClock;
+    type Datanets = Datanets;
+    type Permissions = Permissions;
+    type Oracles = ComputeOracles;
+    type Runs = ComputeOracles;
+    type Attribution = Attribution;
+    type Revenue = Rewards;
+    // The registrar track comes with governance.
+    type Registrar = EnsureRoot<AccountId>;
+    type WeightInfo = ();
+}
+
+impl pallet_compute_oracles::Config for Runtime {
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type Clock = ChainClock;
+    type Vrf = BabeParentVrf;
+    type Jobs = Models;
+    type WeightInfo = ();
+}
+
+impl pallet_attribution::Config for Runtime {
+    type WeightInfo = pallet_attribution::weights::SubstrateWeight<Runtime>;
+    type Models = Models;
+    type Revenue = Rewards;
+}
+
+impl pallet_rewards::Config for Runtime {
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type WeightInfo = pallet_rewards::weights::SubstrateWeight<Runtime>;
+    type Currency = Balances;
+    type Clock = ChainClock;
+    type Models = Models;
+    type Attribution = Attribution;
+    type Oracles = ComputeOracles;
+    type Datanets = Datanets;
+    type Permissions = Permissions;
+    type Treasury = Treasury;
+    type RevenuePot = RevenuePot;
+    type StakersPot = StakersPot;
+}
