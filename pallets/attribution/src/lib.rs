@@ -1,13 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
-#![allow(clippy::expect_used, reason = "FRAME macros expand to it")]
+#![allow(clippy::expect_used, clippy::as_conversions, reason = "FRAME macros and SCALE derives expand to them")]
 #![cfg_attr(
     test,
     allow(
         clippy::unwrap_used,
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects,
-        clippy::as_conversions,
         missing_docs,
         reason = "tests"
     )

@@ -56,7 +56,7 @@ pub(crate) const NO_MODEL: ModelId = 4;
 pub struct Models;
 impl ModelInspect<AccountId32> for Models {
     fn model(model: ModelId) -> Option<ModelTerms<AccountId32>> {
-        (model == MODEL).then(|| ModelTerms {
+        (model == MODEL).then_some(ModelTerms {
             owner: STRANGER,
             oracle: ORACLE,
             split: ModelSplit::DEFAULT,

@@ -26,6 +26,6 @@ impl<T: Config> Pallet<T> {
             return None;
         }
         let root = SumNode { hash: part.root, sums: Sums { pos: part.pos, neg: part.neg, paid: part.paid } };
-        sum_tree::verify(&root, part.leaves, proof.index, &proof.leaf, &proof.path).then(|| proof.leaf.clone())
+        sum_tree::verify(&root, part.leaves, proof.index, &proof.leaf, &proof.path).then_some(proof.leaf)
     }
 }
