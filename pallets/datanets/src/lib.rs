@@ -36,13 +36,14 @@ pub use pallet::*;
 pub use weights::WeightInfo;
 
 /// The pallet.
+#[allow(clippy::as_conversions, reason = "the SCALE derives of calls, events and errors expand to it")]
 #[frame::pallet]
 pub mod pallet {
     use crate::{
         types::{
             Activity, Clustering, Commitment, Contribution, ContributionIndex, CuratorList, Datanet, Funnel, Kind,
-            Leaf, Name, PeakList, RecordHashes, RejectCode, Report, Reserve, ReserveIndex, Rule, SpentBits,
-            Sponsorship, Standing, Verdict, Voucher, MAX_PAGE,
+            Leaf, Name, PeakList, RecordHashes, RecordOwner, RecordProof, RejectCode, Report, Reserve, ReserveIndex,
+            Rule, SpentBits, Sponsorship, Standing, Verdict, Voucher, MAX_PAGE,
         },
         WeightInfo,
     };
@@ -123,8 +124,12 @@ pub mod pallet {
         }
     }
 
+    /// Version of the stored layout.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
     /// The pallet's storage and calls.
     #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
     pub struct Pallet<T>(_);
 
     /// Why money is held.
@@ -752,6 +757,11 @@ pub mod pallet {
                 reason: item.reason,
                 risk_free_at: Self::risk_free_at(&item),
             })
+        }
+
+        /// Who owns a record, if the proof leads to a contribution that is in the Datanet.
+        pub fn record_owner(proof: RecordProof) -> Option<RecordOwner<T::AccountId>> {
+            Self::prove_owner(&proof)
         }
 
         /// What became of an account's contributions.

@@ -1,7 +1,11 @@
 //! Immutable versions of a Datanet.
 
-use crate::{Config, Datanets, Error, Event, Pallet, Snapshots};
+use crate::{
+    types::{ContributionState, RecordOwner, RecordProof},
+    Config, Contributions, Datanets, Error, Event, Pallet, Snapshots,
+};
 use frame::{deps::sp_runtime::ArithmeticError, prelude::*};
+use weft_protocol::merkle;
 use weft_traits::{Clock, DatanetId, SnapshotIndex, SnapshotInfo};
 
 impl<T: Config> Pallet<T> {
@@ -40,5 +44,16 @@ impl<T: Config> Pallet<T> {
             }
         }
         (low < count).then_some(low)
+    }
+
+    /// Follows a record's path to the stored root of its contribution.
+    pub(crate) fn prove_owner(proof: &RecordProof) -> Option<RecordOwner<T::AccountId>> {
+        let item = Contributions::<T>::get(proof.datanet, proof.contribution)?;
+        let leaf = item.leaf.filter(|_| item.state == ContributionState::Accepted)?;
+        if !merkle::verify(&item.root, item.records, proof.index, &proof.leaf, &proof.path) {
+            return None;
+        }
+        let position = leaf.first.checked_add(u64::from(proof.index))?;
+        Some(RecordOwner { owner: item.owner, position, sequence: item.sequence })
     }
 }

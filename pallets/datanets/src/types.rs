@@ -1,5 +1,8 @@
 //! What the pallet stores.
 
+#![allow(clippy::as_conversions, reason = "the SCALE derives expand to it")]
+
+use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame::prelude::{BoundedVec, ConstU32, Debug};
 use scale_info::TypeInfo;
@@ -364,4 +367,30 @@ pub struct Funnel {
     pub reason: Option<RejectCode>,
     /// Clock value from which its risk deposit is free, while it is held after acceptance.
     pub risk_free_at: Option<u32>,
+}
+
+/// Path from a record to its contribution's root.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct RecordProof {
+    /// The Datanet.
+    pub datanet: DatanetId,
+    /// The contribution.
+    pub contribution: ContributionIndex,
+    /// Index of the record in the contribution.
+    pub index: u32,
+    /// Leaf of the record.
+    pub leaf: Hash,
+    /// Siblings from the leaf up.
+    pub path: Vec<Hash>,
+}
+
+/// Whose a record is.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct RecordOwner<AccountId> {
+    /// The contributor.
+    pub owner: AccountId,
+    /// Position among all records of the Datanet.
+    pub position: u64,
+    /// Sequence of the contribution's commitment.
+    pub sequence: u64,
 }

@@ -34,6 +34,7 @@ pub use pallet::*;
 pub use weights::WeightInfo;
 
 /// The pallet.
+#[allow(clippy::as_conversions, reason = "the SCALE derives of calls, events and errors expand to it")]
 #[frame::pallet]
 pub mod pallet {
     use crate::{
@@ -95,8 +96,12 @@ pub mod pallet {
         }
     }
 
+    /// Version of the stored layout.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
     /// The pallet's storage and calls.
     #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
     pub struct Pallet<T>(_);
 
     /// Why money is held.

@@ -1,5 +1,7 @@
 //! What the pallet stores.
 
+#![allow(clippy::as_conversions, reason = "the SCALE derives expand to it")]
+
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame::prelude::{BoundedVec, ConstU32, Debug};
 use scale_info::TypeInfo;

@@ -2,6 +2,7 @@
 
 mod commit;
 mod create;
+mod encoding;
 mod growth;
 mod idle;
 mod invariants;

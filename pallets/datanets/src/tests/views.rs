@@ -1,5 +1,6 @@
 use crate::{mock::*, types::*};
 use frame::testing_prelude::*;
+use weft_protocol::merkle;
 
 #[test]
 fn funnel_should_say_how_far_and_why_when_asked() {
@@ -47,5 +48,29 @@ fn lists_should_be_paged_when_asked_for_a_part() {
         assert_eq!(Datanets::snapshots(id, 0, 10), vec![]);
         assert_eq!(Datanets::next_datanet(), 1);
         assert_eq!(Datanets::contributions(7, 0, 10), vec![]);
+    });
+}
+
+#[test]
+fn record_owner_should_be_found_when_the_path_leads_to_an_accepted_contribution() {
+    build_and_execute(|| {
+        // GIVEN an accepted contribution before one of 20 real leaves
+        let id = datanet(Rule::Owner);
+        let before = contribute(&BOB, id, root(1));
+        assert_ok!(accept(&OWNER, id, before));
+        let leaves: Vec<_> = (0..20).map(|n| [n; 32]).collect();
+        let n = contribute(&ALICE, id, merkle::root(&leaves));
+        let path = merkle::proof(&leaves, 7).unwrap();
+        let proof = RecordProof { datanet: id, contribution: n, index: 7, leaf: leaves[7], path };
+        // THEN it owns nothing before its acceptance
+        assert_eq!(Datanets::record_owner(proof.clone()), None);
+        assert_ok!(accept(&OWNER, id, n));
+        let owner = Datanets::record_owner(proof.clone()).unwrap();
+        assert_eq!(owner, RecordOwner { owner: ALICE, position: 27, sequence: 1 });
+        // and no other record, position or contribution is proved by this path
+        assert_eq!(Datanets::record_owner(RecordProof { index: 6, ..proof.clone() }), None);
+        assert_eq!(Datanets::record_owner(RecordProof { leaf: leaves[6], ..proof.clone() }), None);
+        assert_eq!(Datanets::record_owner(RecordProof { contribution: before, ..proof.clone() }), None);
+        assert_eq!(Datanets::record_owner(RecordProof { datanet: 9, ..proof }), None);
     });
 }

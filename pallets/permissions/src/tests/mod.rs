@@ -2,6 +2,7 @@
 
 mod acquire;
 mod consume;
+mod encoding;
 mod invariants;
 mod prune;
 mod revoke;
