@@ -1,1 +1,30 @@
-//! Weft.
+//! Typed client of the Weft chain.
+//!
+//! [`Client`] speaks to one node, survives its restart, and reads finalised blocks only. [`State`] reads the chain at one
+//! block; [`Call`] is what accounts sign. One module per pallet holds its calls and the stored types as this program
+//! reads them: fields are found by name in the chain's metadata, so that a field added to the chain breaks nothing.
+#![allow(clippy::multiple_crate_versions, reason = "the node's and the client's stacks differ")]
+
+mod call;
+mod client;
+mod error;
+mod state;
+
+pub mod attribution;
+pub mod datanets;
+pub mod models;
+pub mod oracles;
+pub mod permissions;
+pub mod rewards;
+pub mod system;
+
+pub use call::Call;
+pub use client::{refusal, Client, Config, Events, Head, Included, Pending};
+pub use error::ChainError;
+pub use state::State;
+
+/// Reads an SS58 address.
+#[must_use]
+pub fn parse_address(text: &str) -> Option<[u8; 32]> {
+    text.parse::<subxt::utils::AccountId32>().ok().map(|a| a.0)
+}

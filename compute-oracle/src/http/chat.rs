@@ -1,0 +1,366 @@
+//! `/v1`: models and chat completions, paid by vouchers.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    extract::{rejection::JsonRejection, Path, State},
+    http::{header, HeaderMap, HeaderName, HeaderValue},
+    response::{
+        sse::{Event, Sse},
+        IntoResponse, Response,
+    },
+    Json,
+};
+use serde_json::{json, Value};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use weft_protocol::{
+    economics::answer_fee,
+    hash::Hash,
+    receipt::{salted, Receipt, BASE_MODEL},
+    run::CLASS_CPU_F32,
+};
+
+use super::openai::{self, ApiError, ChatRequest, Checked, Usage};
+use crate::{
+    apikey::ApiKey,
+    daemon::App,
+    error::CliError,
+    pay::Ticket,
+    serving::{base_id, Answer, Loaded, Piece, Serving},
+};
+
+fn key_of(headers: &HeaderMap) -> Result<ApiKey, ApiError> {
+    let text = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|h| h.to_str().ok())
+        .and_then(|h| h.strip_prefix("Bearer "))
+        .ok_or_else(|| ApiError::unauthorised("Send your API key as 'Authorization: Bearer sk-weft-…'."))?;
+    ApiKey::parse(text.trim())
+        .ok_or_else(|| ApiError::unauthorised("This is not a Weft API key: its form or checksum is wrong. Check for missing characters."))
+}
+
+fn serving(app: &App) -> Result<Arc<Serving>, ApiError> {
+    app.serving.clone().ok_or_else(|| ApiError::internal("This daemon has no oracle key and serves no model."))
+}
+
+async fn authorised(app: &App, headers: &HeaderMap) -> Result<(weft_chain::State, ApiKey, [u8; 32]), ApiError> {
+    let key = key_of(headers)?;
+    let public = key.pair().map(|p| p.public_key().0).ok_or_else(|| ApiError::unauthorised("The key's seed is invalid."))?;
+    let state = app.client.finalised().await.map_err(|e| ApiError::internal(e.to_string()))?;
+    app.payments.owner(&state, &public).await?;
+    Ok((state, key, public))
+}
+
+fn model_object(loaded_id: &str, created: u64, parent: Option<&str>, weft: Value) -> Value {
+    let mut v = json!({ "id": loaded_id, "object": "model", "created": created, "owned_by": "weft", "weft": weft });
+    if let (Some(parent), Some(map)) = (parent, v.as_object_mut()) {
+        map.insert("parent".into(), parent.into());
+        map.insert("root".into(), parent.into());
+    }
+    v
+}
+
+async fn list(app: &App, state: &weft_chain::State) -> Result<Vec<Value>, ApiError> {
+    let serving = serving(app)?;
+    let mut data: Vec<Value> = serving
+        .bases()
+        .map(|b| model_object(&base_id(&b.base_root), 0, None, json!({ "base_root": hex::encode(b.base_root), "price": "0" })))
+        .collect();
+    for (id, m) in serving.listed(state).await.map_err(|e| ApiError::internal(e.to_string()))? {
+        let base = base_id(&m.base);
+        let price = weft_chain::models::price(state, id, m.price_version)
+            .await
+            .map_err(|e| ApiError::internal(e.to_string()))?
+            .unwrap_or_default();
+        data.push(model_object(
+            &model_id(&m, id),
+            0,
+            Some(&base),
+            json!({
+                "model": id, "job": m.job, "owner": crate::keys::address(&m.owner.0),
+                "price_input": price.input.to_string(), "price_output": price.output.to_string(),
+                "attribution": "training weights",
+            }),
+        ));
+    }
+    Ok(data)
+}
+
+fn model_id(m: &weft_chain::models::Model, id: u32) -> String {
+    let owner = crate::keys::address(&m.owner.0);
+    format!("ft:{}:{}:job-{}:{id}", base_id(&m.base), owner.get(..8).unwrap_or_default(), m.job)
+}
+
+/// `GET /v1/models`.
+pub async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let (state, _, _) = authorised(&app, &headers).await?;
+    Ok(Json(json!({ "object": "list", "data": list(&app, &state).await? })).into_response())
+}
+
+/// `GET /v1/models/{id}`.
+pub async fn model(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let (state, _, _) = authorised(&app, &headers).await?;
+    let found = list(&app, &state).await?.into_iter().find(|m| m.get("id").and_then(Value::as_str) == Some(&id));
+    Ok(Json(found.ok_or_else(|| ApiError::model_not_found(&id))?).into_response())
+}
+
+/// Everything that signing the receipt needs.
+struct Bill {
+    app: Arc<App>,
+    key: ApiKey,
+    ticket: Ticket,
+    loaded: Loaded,
+    head: weft_chain::Head,
+    request_bytes: Vec<u8>,
+    id: [u8; 16],
+    settled: bool,
+}
+
+impl Bill {
+    /// Signs receipt and voucher for what was sent.
+    async fn settle(&mut self, answer: &str, tokens_in: u32, tokens_out: u32) -> Result<Value, CliError> {
+        self.settled = true;
+        let done = self.sign(answer, tokens_in, tokens_out).await;
+        self.app.payments.release(&self.ticket).await;
+        done
+    }
+
+    async fn sign(&self, answer: &str, tokens_in: u32, tokens_out: u32) -> Result<Value, CliError> {
+        let internal = |what: &str| CliError::new(crate::error::Exit::Failed, "internal", what, "report this");
+        let signer = self.app.signer.as_ref().ok_or_else(|| internal("no oracle key"))?;
+        let pair = self.key.pair().ok_or_else(|| internal("no key pair"))?;
+        let (mut salt, price) = ([0u8; 32], self.ticket.price);
+        rand::fill(&mut salt);
+        let fee = if self.loaded.number.is_some() {
+            answer_fee(tokens_in.into(), tokens_out.into(), price.input, price.output)
+                .ok_or_else(|| internal("the fee overflows"))?
+        } else {
+            0
+        };
+        let model = self.loaded.number.unwrap_or(BASE_MODEL);
+        let receipt = Receipt {
+            version: weft_protocol::receipt::VERSION,
+            genesis: self.app.client.genesis(),
+            id: self.id,
+            index: self.app.payments.next_number(model).await?,
+            oracle: signer.public_key().0,
+            class: CLASS_CPU_F32.as_bytes().to_vec(),
+            model,
+            model_commitment: self.loaded.commitment,
+            base_root: self.loaded.base_root,
+            request: salted(&salt, &self.request_bytes),
+            answer: salted(&salt, answer.as_bytes()),
+            tokens_in,
+            tokens_out,
+            price_version: self.ticket.price_version,
+            price_in: price.input,
+            price_out: price.output,
+            fee,
+            split: self.loaded.split,
+            method: self.loaded.method,
+            attribution: self.loaded.attribution,
+            top: self.loaded.top.clone(),
+            block: self.head.number,
+            block_hash: self.head.hash,
+            time: now_ms(),
+        };
+        self.app.payments.settle(&self.ticket, &pair, signer, &receipt).await?;
+        Ok(receipt_json(&receipt, Some(&salt)))
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        if !self.settled {
+            let (app, ticket) = (Arc::clone(&self.app), self.ticket.clone());
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { app.payments.release(&ticket).await });
+            }
+        }
+    }
+}
+
+/// A receipt as clients see it.
+#[must_use]
+pub fn receipt_json(r: &Receipt, salt: Option<&Hash>) -> Value {
+    let mut v = json!({
+        "id": hex::encode(r.id), "index": r.index, "oracle": crate::keys::address(&r.oracle),
+        "class": String::from_utf8_lossy(&r.class), "model": (r.model != BASE_MODEL).then_some(r.model),
+        "model_commitment": hex::encode(r.model_commitment), "base_root": hex::encode(r.base_root),
+        "tokens_in": r.tokens_in, "tokens_out": r.tokens_out, "price_version": r.price_version,
+        "price_input": r.price_in.to_string(), "price_output": r.price_out.to_string(), "fee": r.fee.to_string(),
+        "split": r.split, "attribution_method": r.method,
+        "attribution": "training weights: how the run's records moved its probe loss, not this answer",
+        "top_contributors": r.top.iter().map(|(who, ppm)| json!({ "account": crate::keys::address(who), "ppm": ppm })).collect::<Vec<_>>(),
+        "block": r.block, "block_hash": hex::encode(r.block_hash), "time_ms": r.time,
+        "hash": hex::encode(r.hash()),
+    });
+    if let (Some(salt), Some(map)) = (salt, v.as_object_mut()) {
+        map.insert("salt".into(), hex::encode(salt).into());
+    }
+    v
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// `POST /v1/chat/completions`.
+pub async fn completions(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let (state, key, public) = authorised(&app, &headers).await?;
+    let Json(body) = body.map_err(|e| ApiError::bad_request("invalid_json", "", e.body_text()))?;
+    let request: ChatRequest =
+        serde_json::from_value(body.clone()).map_err(|e| ApiError::bad_request("invalid_value", "", e.to_string()))?;
+    let serving = serving(&app)?;
+    let loaded = serving.find(&state, &request.model).await?;
+    let context = loaded.base.base.shape().context;
+    let limit = app.config.limits.max_tokens.min(context);
+    let mut checked = request.check(limit.min(256), limit)?;
+    if request.max_tokens.is_none() && request.max_completion_tokens.is_none() {
+        // Without a wish the answer may fill what the context leaves.
+        let used = u32::try_from(serving.prompt(&loaded, &Checked { max_tokens: 0, ..checked.clone() })?.len()).unwrap_or(u32::MAX);
+        checked.max_tokens = checked.max_tokens.min(context.saturating_sub(used)).max(1);
+    }
+    let prompt = serving.prompt(&loaded, &checked)?;
+    let tokens_in = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+    let priced = match loaded.number {
+        None => None,
+        Some(id) => {
+            let internal = |e: weft_chain::ChainError| ApiError::internal(e.to_string());
+            let m = weft_chain::models::model(&state, id)
+                .await
+                .map_err(internal)?
+                .ok_or_else(|| ApiError::model_not_found(&request.model))?;
+            let price = weft_chain::models::price(&state, id, m.price_version).await.map_err(internal)?.unwrap_or_default();
+            Some((id, price, m.price_version))
+        }
+    };
+    let ticket = app.payments.reserve(&state, &public, priced, tokens_in, checked.max_tokens).await?;
+    let id = *uuid::Uuid::new_v4().as_bytes();
+    let bill = Bill {
+        app: Arc::clone(&app),
+        key,
+        ticket,
+        loaded: loaded.clone(),
+        head: state.head,
+        request_bytes: body.to_string().into_bytes(),
+        id,
+        settled: false,
+    };
+    let answer = serving.ask(loaded, prompt, checked.clone())?;
+    let mut response = if checked.stream {
+        stream(bill, answer, request.model, checked.include_usage, tokens_in)
+    } else {
+        whole(bill, answer, &request.model, tokens_in).await?
+    };
+    if let Ok(value) = HeaderValue::from_str(&hex::encode(id)) {
+        response.headers_mut().insert(HeaderName::from_static("x-weft-receipt-id"), value);
+    }
+    Ok(response)
+}
+
+async fn whole(mut bill: Bill, mut answer: Answer, model: &str, tokens_in: u32) -> Result<Response, ApiError> {
+    let mut text = String::new();
+    let (mut reason, mut tokens_out) = ("stop", 0);
+    while let Some(piece) = answer.pieces.recv().await {
+        match piece {
+            Piece::Text(t) => text.push_str(&t),
+            Piece::End(r, _, out) => (reason, tokens_out) = (r, out),
+            Piece::Failed(e) => return Err(ApiError::internal(e)),
+        }
+    }
+    let receipt = bill.settle(&text, tokens_in, tokens_out).await.map_err(|e| ApiError::internal(e.to_string()))?;
+    let id = format!("chatcmpl-{}", hex::encode(bill.id));
+    let usage = Usage::new(tokens_in, tokens_out);
+    let body = openai::completion(&id, now_ms() / 1000, model, &text, reason, usage, json!({ "receipt": receipt }));
+    Ok(Json(body).into_response())
+}
+
+fn stream(bill: Bill, answer: Answer, model: String, include_usage: bool, tokens_in: u32) -> Response {
+    let (send, events) = mpsc::unbounded_channel::<Result<Event, Infallible>>();
+    // A task of its own: when the client goes away, what was sent is still paid and signed.
+    tokio::spawn(pump(bill, answer, model, include_usage, tokens_in, send));
+    let mut response = Sse::new(UnboundedReceiverStream::new(events)).into_response();
+    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+async fn pump(
+    mut bill: Bill,
+    mut answer: Answer,
+    model: String,
+    include_usage: bool,
+    tokens_in: u32,
+    send: mpsc::UnboundedSender<Result<Event, Infallible>>,
+) {
+    let id = format!("chatcmpl-{}", hex::encode(bill.id));
+    let created = now_ms() / 1000;
+    let null = include_usage.then_some(Value::Null);
+    let event = |v: Value| Ok(Event::default().data(v.to_string()));
+    let delta = |d: Value, finish: Value| {
+        event(openai::chunk(
+            &id,
+            created,
+            &model,
+            json!([{ "index": 0, "delta": d, "logprobs": null, "finish_reason": finish }]),
+            null.clone(),
+        ))
+    };
+    let mut open = send.send(delta(json!({ "role": "assistant", "content": "" }), Value::Null)).is_ok();
+    let (mut text, mut tokens_out, mut reason) = (String::new(), 0u32, "stop");
+    let mut failed = None;
+    while let Some(piece) = answer.pieces.recv().await {
+        match piece {
+            Piece::Text(t) => {
+                if open && send.send(delta(json!({ "content": t }), Value::Null)).is_ok() {
+                    text.push_str(&t);
+                } else {
+                    open = false;
+                    answer.cancel();
+                }
+            }
+            Piece::End(r, _, out) => (reason, tokens_out) = (r, out),
+            Piece::Failed(e) => failed = Some(e),
+        }
+    }
+    if let Some(e) = failed {
+        let _client_gone = send.send(event(ApiError::internal(e).body()));
+        return;
+    }
+    let receipt = match bill.settle(&text, tokens_in, tokens_out).await {
+        Ok(receipt) => receipt,
+        Err(e) => {
+            let _client_gone = send.send(event(ApiError::internal(e.to_string()).body()));
+            return;
+        }
+    };
+    let mut last = openai::chunk(
+        &id,
+        created,
+        &model,
+        json!([{ "index": 0, "delta": {}, "logprobs": null, "finish_reason": reason }]),
+        null.clone(),
+    );
+    if let Some(map) = last.as_object_mut() {
+        map.insert("weft".into(), json!({ "receipt": receipt }));
+    }
+    let _client_gone = send.send(event(last));
+    if include_usage {
+        let usage = serde_json::to_value(Usage::new(tokens_in, tokens_out)).unwrap_or(Value::Null);
+        let _client_gone = send.send(event(openai::chunk(&id, created, &model, json!([]), Some(usage))));
+    }
+    let _client_gone = send.send(Ok(Event::default().data("[DONE]")));
+}

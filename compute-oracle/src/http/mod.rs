@@ -1,0 +1,84 @@
+//! The HTTP API.
+
+pub mod api;
+pub mod chat;
+pub mod openai;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{header, HeaderName, HeaderValue, Method, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+    Json, Router,
+};
+use serde_json::json;
+
+use crate::daemon::App;
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/health", get(|| async { Json(json!({ "status": "alive" })) }))
+        .route("/health/ready", get(api::ready))
+        .route("/version", get(|| async { Json(json!({ "name": "weft", "version": env!("CARGO_PKG_VERSION") })) }))
+        .route("/v1/models", get(chat::models))
+        .route("/v1/models/{id}", get(chat::model))
+        .route("/v1/chat/completions", post(chat::completions))
+        .route("/api/v1/system", get(api::system))
+        .route("/api/v1/runs", get(api::runs))
+        .route("/api/v1/runs/{id}/events", get(api::run_events))
+        .route("/api/v1/receipts/{id}", get(api::receipt))
+        .route("/api/v1/settlements/{model}/proof/{account}", get(api::proof))
+        .fallback(|| async {
+            problem(StatusCode::NOT_FOUND, "not_found", "there is no such address", "see /version and the README")
+        })
+        .layer(axum::extract::DefaultBodyLimit::max(1 << 20))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
+        .with_state(app)
+}
+
+/// An error in the form of RFC 9457.
+pub fn problem(status: StatusCode, code: &str, cause: &str, next: &str) -> Response {
+    let mut response = (
+        status,
+        Json(json!({ "type": "about:blank", "title": code, "status": status.as_u16(), "code": code, "cause": cause, "next": next })),
+    )
+        .into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+/// `Host` must be known (rebinding), and every answer carries a request id. `/v1` allows any origin, without cookies.
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, p)| p.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
+    let listen = app.config.server.listen.rsplit_once(':').map_or("", |(n, _)| n);
+    if !name.is_empty() && name != listen && !app.config.server.allowed_hosts.iter().any(|h| h == name) {
+        return problem(
+            StatusCode::FORBIDDEN,
+            "host_not_allowed",
+            &format!("this daemon does not answer for the host '{name}'"),
+            "add it to server.allowed_hosts",
+        );
+    }
+    let open = request.uri().path().starts_with("/v1/");
+    let id = uuid::Uuid::new_v4().to_string();
+    let mut response = if open && request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if open {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-request-id, x-weft-receipt-id"));
+    }
+    response
+}

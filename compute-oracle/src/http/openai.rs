@@ -1,0 +1,402 @@
+//! The OpenAI side of the HTTP API: requests, answers, errors.
+
+use axum::{
+    http::{header, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+    Json,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Value};
+
+/// An error in OpenAI's form.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// What happened and what to do.
+    pub message: String,
+    /// OpenAI's error class.
+    pub kind: &'static str,
+    /// Request field at fault.
+    pub param: Option<String>,
+    /// Stable code.
+    pub code: &'static str,
+    /// Seconds after which a retry makes sense; `None` tells clients not to retry on 409 and 429.
+    pub retry_after: Option<u32>,
+}
+
+impl ApiError {
+    /// A bad request that names the field at fault.
+    #[must_use]
+    pub fn bad_request(code: &'static str, param: &str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            message: message.into(),
+            kind: "invalid_request_error",
+            param: (!param.is_empty()).then(|| param.to_string()),
+            code,
+            retry_after: None,
+        }
+    }
+
+    /// No or an unknown API key.
+    #[must_use]
+    pub fn unauthorised(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            message: message.into(),
+            kind: "invalid_request_error",
+            param: None,
+            code: "invalid_api_key",
+            retry_after: None,
+        }
+    }
+
+    /// A model that this daemon does not serve.
+    #[must_use]
+    pub fn model_not_found(model: &str) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            message: format!("The model '{model}' is not served here. GET /v1/models lists those that are."),
+            kind: "invalid_request_error",
+            param: Some("model".into()),
+            code: "model_not_found",
+            retry_after: None,
+        }
+    }
+
+    /// The consumer's budget or limit does not cover the worst case.
+    #[must_use]
+    pub fn quota(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            message: message.into(),
+            kind: "insufficient_quota",
+            param: None,
+            code: "insufficient_quota",
+            retry_after: None,
+        }
+    }
+
+    /// Too many requests wait.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: "Too many requests are waiting for the model. Try again shortly.".into(),
+            kind: "server_error",
+            param: None,
+            code: "overloaded",
+            retry_after: Some(2),
+        }
+    }
+
+    /// Something failed on this side.
+    #[must_use]
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            message: message.into(),
+            kind: "server_error",
+            param: None,
+            code: "internal_error",
+            retry_after: None,
+        }
+    }
+
+    /// The body clients parse.
+    #[must_use]
+    pub fn body(&self) -> Value {
+        json!({ "error": { "message": self.message, "type": self.kind, "param": self.param, "code": self.code } })
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        } else if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT) {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        response
+    }
+}
+
+/// One chat message of a request. Content may be a string or a list of text parts.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RequestMessage {
+    /// system, user or assistant.
+    pub role: String,
+    /// Text or parts.
+    #[serde(default)]
+    pub content: Value,
+}
+
+/// `POST /v1/chat/completions`. Unknown fields are ignored, as clients expect.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ChatRequest {
+    /// Model id.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<RequestMessage>,
+    /// Whether to stream.
+    #[serde(default)]
+    pub stream: Option<bool>,
+    /// Options of a stream.
+    #[serde(default)]
+    pub stream_options: Option<StreamOptions>,
+    /// Longest answer in tokens (older name).
+    #[serde(default)]
+    pub max_tokens: Option<u32>,
+    /// Longest answer in tokens.
+    #[serde(default)]
+    pub max_completion_tokens: Option<u32>,
+    /// 0–2.
+    #[serde(default)]
+    pub temperature: Option<f32>,
+    /// 0–1.
+    #[serde(default)]
+    pub top_p: Option<f32>,
+    /// Number of answers.
+    #[serde(default)]
+    pub n: Option<u32>,
+    /// Seed of the sampler.
+    #[serde(default)]
+    pub seed: Option<i64>,
+    /// Text or list of texts that end an answer.
+    #[serde(default)]
+    pub stop: Option<Value>,
+    /// Not supported: refused by name.
+    #[serde(default)]
+    pub tools: Option<Value>,
+    /// Only `{"type":"text"}` is supported.
+    #[serde(default)]
+    pub response_format: Option<Value>,
+    /// Not supported: refused by name.
+    #[serde(default)]
+    pub logprobs: Option<bool>,
+}
+
+/// Options of a stream.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StreamOptions {
+    /// Whether the last chunk carries the token counts.
+    #[serde(default)]
+    pub include_usage: bool,
+}
+
+/// A request after its checks.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// (role, content) pairs.
+    pub messages: Vec<(String, String)>,
+    /// Longest answer in tokens.
+    pub max_tokens: u32,
+    /// 0 is greedy.
+    pub temperature: f32,
+    /// Nucleus.
+    pub top_p: f32,
+    /// Seed; drawn when absent.
+    pub seed: Option<u64>,
+    /// Texts that end an answer.
+    pub stop: Vec<String>,
+    /// Whether to stream.
+    pub stream: bool,
+    /// Whether the stream ends with the token counts.
+    pub include_usage: bool,
+}
+
+impl ChatRequest {
+    /// Checks bounds and unsupported features; each refusal names its field.
+    pub fn check(&self, default_max: u32, limit_max: u32) -> Result<Checked, ApiError> {
+        if self.messages.is_empty() {
+            return Err(ApiError::bad_request("invalid_value", "messages", "messages must hold at least one message."));
+        }
+        if self.tools.as_ref().is_some_and(|t| !t.is_null() && t.as_array().is_none_or(|a| !a.is_empty())) {
+            return Err(ApiError::bad_request("unsupported_parameter", "tools", "tools are not supported."));
+        }
+        if let Some(format) = &self.response_format {
+            if !format.is_null() && format.get("type").and_then(Value::as_str) != Some("text") {
+                return Err(ApiError::bad_request(
+                    "unsupported_parameter",
+                    "response_format",
+                    "only response_format {\"type\":\"text\"} is supported.",
+                ));
+            }
+        }
+        if self.logprobs == Some(true) {
+            return Err(ApiError::bad_request("unsupported_parameter", "logprobs", "logprobs are not supported."));
+        }
+        if self.n.unwrap_or(1) != 1 {
+            return Err(ApiError::bad_request("unsupported_parameter", "n", "only n = 1 is supported."));
+        }
+        let temperature = self.temperature.unwrap_or(1.0);
+        if !(0.0..=2.0).contains(&temperature) {
+            return Err(ApiError::bad_request("invalid_value", "temperature", "temperature must lie in 0–2."));
+        }
+        let top_p = self.top_p.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&top_p) || top_p == 0.0 {
+            return Err(ApiError::bad_request("invalid_value", "top_p", "top_p must lie above 0 and up to 1."));
+        }
+        let max_tokens = self.max_completion_tokens.or(self.max_tokens).unwrap_or(default_max);
+        if max_tokens == 0 || max_tokens > limit_max {
+            return Err(ApiError::bad_request(
+                "invalid_value",
+                if self.max_completion_tokens.is_some() { "max_completion_tokens" } else { "max_tokens" },
+                format!("the longest answer must lie in 1–{limit_max} tokens."),
+            ));
+        }
+        let mut messages = Vec::with_capacity(self.messages.len());
+        for (i, m) in self.messages.iter().enumerate() {
+            if !matches!(m.role.as_str(), "system" | "developer" | "user" | "assistant") {
+                return Err(ApiError::bad_request(
+                    "invalid_value",
+                    &format!("messages[{i}].role"),
+                    format!("role '{}' is not one of system, user, assistant.", m.role),
+                ));
+            }
+            let role = if m.role == "developer" { "system" } else { m.role.as_str() };
+            messages.push((role.to_string(), text_of(&m.content, i)?));
+        }
+        Ok(Checked {
+            messages,
+            max_tokens,
+            temperature,
+            top_p,
+            seed: self.seed.map(i64::cast_unsigned),
+            stop: stops(self.stop.as_ref())?,
+            stream: self.stream.unwrap_or(false),
+            include_usage: self.stream_options.as_ref().is_some_and(|o| o.include_usage),
+        })
+    }
+}
+
+fn text_of(content: &Value, index: usize) -> Result<String, ApiError> {
+    match content {
+        Value::String(s) => Ok(s.clone()),
+        Value::Array(parts) => {
+            let mut text = String::new();
+            for part in parts {
+                match (part.get("type").and_then(Value::as_str), part.get("text").and_then(Value::as_str)) {
+                    (Some("text"), Some(t)) => text.push_str(t),
+                    _ => {
+                        return Err(ApiError::bad_request(
+                            "unsupported_parameter",
+                            &format!("messages[{index}].content"),
+                            "only text parts are supported.",
+                        ))
+                    }
+                }
+            }
+            Ok(text)
+        }
+        _ => Err(ApiError::bad_request(
+            "invalid_value",
+            &format!("messages[{index}].content"),
+            "content must be a text or a list of text parts.",
+        )),
+    }
+}
+
+fn stops(stop: Option<&Value>) -> Result<Vec<String>, ApiError> {
+    let bad = || ApiError::bad_request("invalid_value", "stop", "stop must be a text or a list of at most 4 texts.");
+    let list = match stop {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(s)) => vec![s.clone()],
+        Some(Value::Array(a)) => {
+            a.iter().map(|v| v.as_str().map(str::to_string).ok_or_else(bad)).collect::<Result<_, _>>()?
+        }
+        Some(_) => return Err(bad()),
+    };
+    if list.len() > 4 || list.iter().any(String::is_empty) {
+        return Err(bad());
+    }
+    Ok(list)
+}
+
+/// Token counts of an answer.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of the answer.
+    pub completion_tokens: u32,
+    /// Their sum.
+    pub total_tokens: u32,
+}
+
+impl Usage {
+    /// Counts with their sum.
+    #[must_use]
+    pub fn new(prompt_tokens: u32, completion_tokens: u32) -> Self {
+        Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens.saturating_add(completion_tokens) }
+    }
+}
+
+/// A whole answer.
+#[must_use]
+pub fn completion(id: &str, created: u64, model: &str, text: &str, finish: &str, usage: Usage, weft: Value) -> Value {
+    json!({
+        "id": id, "object": "chat.completion", "created": created, "model": model,
+        "choices": [{
+            "index": 0,
+            "message": { "role": "assistant", "content": text, "refusal": null },
+            "logprobs": null,
+            "finish_reason": finish,
+        }],
+        "usage": usage,
+        "weft": weft,
+    })
+}
+
+/// One chunk of a stream. `usage` is present (null or counts) when the client asked for it.
+#[must_use]
+pub fn chunk(id: &str, created: u64, model: &str, choices: Value, usage: Option<Value>) -> Value {
+    let mut v = json!({
+        "id": id, "object": "chat.completion.chunk", "created": created, "model": model, "choices": choices,
+    });
+    if let (Some(usage), Some(map)) = (usage, v.as_object_mut()) {
+        map.insert("usage".into(), usage);
+    }
+    v
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(v: Value) -> Result<Checked, ApiError> {
+        serde_json::from_value::<ChatRequest>(v).unwrap().check(64, 512)
+    }
+
+    #[test]
+    fn request_should_pass_when_plain() {
+        let c = parse(json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "unknown": 1})).unwrap();
+        assert_eq!(c.messages, vec![("user".to_string(), "hi".to_string())]);
+        assert_eq!(c.max_tokens, 64);
+    }
+
+    #[test]
+    fn request_should_name_the_field_when_refused() {
+        let user = json!([{"role": "user", "content": "hi"}]);
+        for (field, value) in [
+            ("tools", json!([{"type": "function"}])),
+            ("response_format", json!({"type": "json_object"})),
+            ("temperature", json!(3.0)),
+            ("top_p", json!(0.0)),
+            ("max_tokens", json!(100_000)),
+            ("stop", json!(["a", "b", "c", "d", "e"])),
+            ("n", json!(2)),
+        ] {
+            let mut body = json!({"model": "m", "messages": user});
+            body.as_object_mut().unwrap().insert(field.into(), value);
+            assert_eq!(parse(body).unwrap_err().param.as_deref(), Some(field));
+        }
+        let e = parse(json!({"model": "m", "messages": [{"role": "robot", "content": "hi"}]})).unwrap_err();
+        assert_eq!(e.param.as_deref(), Some("messages[0].role"));
+        let e = parse(json!({"model": "m", "messages": []})).unwrap_err();
+        assert_eq!(e.param.as_deref(), Some("messages"));
+    }
+}
