@@ -6,7 +6,7 @@ use frame::{
     prelude::*,
     token::{fungible::hold::Mutate, tokens::Restriction, Fortitude, Precision},
 };
-use weft_protocol::job::{JobEvent, JobState};
+use weft_protocol::job::JobEvent;
 use weft_traits::{
     Amount, AttributionBook, Clock, JobId, LicencePart, ModelId, PermissionCheck, RevenueSink, RunResult, TrainingWeights,
 };
@@ -160,10 +160,5 @@ impl<T: Config> Pallet<T> {
         // Only the newest version can be pending: a second one is refused until it holds.
         let before = newest.checked_sub(1)?;
         Some((before, Prices::<T>::get(model, before)?))
-    }
-
-    /// Whether a job ended with a model.
-    pub(crate) fn is_final(state: &JobState) -> bool {
-        matches!(state, JobState::Final)
     }
 }

@@ -60,7 +60,7 @@ impl<T: Config> Pallet<T> {
     fn one_model_per_final_job() -> Result<(), TryRuntimeError> {
         let mut minted = 0u32;
         for (id, job) in Jobs::<T>::iter() {
-            ensure!(job.model.is_some() == Self::is_final(&job.state), "M3: state and model of a job disagree");
+            ensure!(job.model.is_some() == (job.state == JobState::Final), "M3: state and model of a job disagree");
             if let Some(model) = job.model {
                 let stored = Models::<T>::get(model).ok_or("M3: a Final job's model is missing")?;
                 ensure!(stored.job == id, "M3: a model names another job");

@@ -2,7 +2,10 @@
 
 use crate::{mock::*, AuditState, Error, Phase, Runs, Slashes};
 use frame::{testing_prelude::*, traits::Hooks};
-use weft_protocol::job::{FailReason, JobState};
+use weft_protocol::{
+    job::{FailReason, JobState},
+    slash::slash_parts,
+};
 
 /// Price of the only Datanet.
 const LICENCE: u128 = WEFT;
@@ -103,14 +106,15 @@ fn a_disagreeing_verifier_should_bring_down_a_false_run() {
         assert_noop!(poke(0), Error::<Test>::NotDue);
         execute_slashes();
         // THEN fees come first, then 50, 15, 35
-        let rest = stake(1) - 3 * VERIFIER_FEE;
+        let parts = slash_parts(stake(1), 3 * VERIFIER_FEE, true).unwrap();
+        assert_eq!(parts.challenger, (stake(1) - 3 * VERIFIER_FEE).div_ceil(2));
         for who in &members {
             assert_eq!(wealth(who), START + VERIFIER_FEE);
         }
         assert_eq!(wealth(&ORACLE), START - stake(1));
-        assert_eq!(wealth(&verifier), START + rest / 2);
-        assert_eq!(wealth(&BUILDER), START + rest * 15 / 100);
-        assert_eq!(burned(), stake(1) - 3 * VERIFIER_FEE - rest / 2 - rest * 15 / 100);
+        assert_eq!(wealth(&verifier), START + parts.challenger);
+        assert_eq!(wealth(&BUILDER), START + parts.builder);
+        assert_eq!(burned(), parts.burned);
         assert_eq!(Slashes::<Test>::iter().count(), 0);
     });
 }
@@ -129,8 +133,8 @@ fn an_accuser_should_bring_down_a_false_run_and_its_verifier() {
         jury_answers(JOB, &[truth.value(id); 3]);
         assert_eq!(state(0), JobState::Failed(FailReason::Fraud));
         execute_slashes();
-        let rest = stake(1) - 3 * VERIFIER_FEE;
-        assert_eq!(wealth(&ACCUSER), START + rest / 2);
+        let parts = slash_parts(stake(1), 3 * VERIFIER_FEE, true).unwrap();
+        assert_eq!(wealth(&ACCUSER), START + parts.challenger);
         assert_eq!(wealth(&SECOND_ACCUSER), START, "it gets its bond back");
         // The verifier had agreed: it was paid and loses its lock.
         assert_eq!(wealth(&verifier), START + VERIFIER_FEE - LOCK);
@@ -222,7 +226,7 @@ fn a_diverged_run_should_end_with_a_part_of_the_fee() {
 
 #[test]
 fn losing_to_its_own_sybil_should_cost_more_than_honest_work_earns() {
-    // O5, and the same for a Sybil verifier that is also the challenger.
+    // O5.
     build_and_execute(4, || {
         to_window(1, |key| Truth::false_from(key, 5));
         // ACCUSER belongs to the oracle.
