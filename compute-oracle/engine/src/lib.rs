@@ -1,1 +1,39 @@
-//! Weft.
+//! LoRA training and inference of Llama-like models with canonical arithmetic,
+//! class `cpu-f32/1`.
+//!
+//! Bits depend only on base, records, recipe and seed: never on threads,
+//! instruction set, tiling or batching, because every output element has one
+//! order of operations, that of `weft-numerics`.
+//!
+//! * [`config`], [`weights`]: a Hugging Face model folder, refused where it is
+//!   not understood; [`weights::Base`].
+//! * [`lora`]: the trained slots and their flat layout.
+//! * [`eval`]: loss and gradient per record.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::float_arithmetic,
+    reason = "numerical kernels over buffers whose sizes follow from the checked model shape"
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may unwrap"))]
+
+pub mod checkpoint;
+pub mod config;
+pub mod control;
+pub mod error;
+pub mod eval;
+pub mod events;
+mod kernels;
+pub mod lora;
+pub mod train;
+pub mod vector;
+pub mod weights;
+
+pub use control::Control;
+pub use error::{EngineError, Result};
+pub use eval::{Compute, Evaluator, Tokens};
+pub use events::{Event, EventKind};
+pub use kernels::Isa;
+pub use lora::Layout;
+pub use weights::{base_root, Base};

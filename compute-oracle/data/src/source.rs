@@ -1,0 +1,191 @@
+//! Records from JSONL: chat (`messages`) or `prompt` and `completion`.
+
+use crate::error::{DataError, Result};
+use serde_json::{Map, Value};
+use std::io::{BufRead, Read};
+use std::path::PathBuf;
+use weft_protocol::record::{Message, Record, Role, MAX_RECORD_BYTES};
+
+/// Longest line in bytes.
+pub const MAX_LINE_BYTES: u64 = 1024 * 1024;
+
+/// All records of a stream, in order; blank lines are skipped. `name` stands in errors.
+///
+/// # Errors
+/// `record_invalid` with file, line and field at the first bad line; `io`.
+pub fn read_jsonl(name: &str, mut reader: impl BufRead) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut number = 0usize;
+    let mut raw = Vec::new();
+    loop {
+        raw.clear();
+        number = number.saturating_add(1);
+        let mut limited = reader.by_ref().take(MAX_LINE_BYTES.saturating_add(1));
+        let got = limited
+            .read_until(b'\n', &mut raw)
+            .map_err(|source| DataError::Io { path: PathBuf::from(name), source })?;
+        if got == 0 {
+            break;
+        }
+        let bad = |detail: &str| DataError::Line { file: name.to_owned(), line: number, detail: detail.to_owned() };
+        if u64::try_from(got).is_ok_and(|n| n > MAX_LINE_BYTES) {
+            return Err(bad("longer than 1 MiB; split the record"));
+        }
+        let text = std::str::from_utf8(&raw).map_err(|_| bad("not UTF-8; save the file as UTF-8"))?;
+        let text = if number == 1 { text.trim_start_matches('\u{feff}') } else { text };
+        if text.trim().is_empty() {
+            continue;
+        }
+        records.push(parse_record(name, number, text)?);
+    }
+    if records.is_empty() {
+        return Err(DataError::Empty { file: name.to_owned() });
+    }
+    Ok(records)
+}
+
+struct At<'a> {
+    file: &'a str,
+    line: usize,
+}
+
+impl At<'_> {
+    fn line(&self, detail: impl Into<String>) -> DataError {
+        DataError::Line { file: self.file.to_owned(), line: self.line, detail: detail.into() }
+    }
+
+    fn field(&self, field: impl Into<String>, detail: impl Into<String>) -> DataError {
+        DataError::Field { file: self.file.to_owned(), line: self.line, field: field.into(), detail: detail.into() }
+    }
+
+    fn text(&self, map: &Map<String, Value>, key: &str, path: &str) -> Result<String> {
+        match map.get(key) {
+            Some(Value::String(s)) => Ok(s.clone()),
+            Some(_) => Err(self.field(path, "must be a string")),
+            None => Err(self.field(path, "is missing")),
+        }
+    }
+}
+
+/// One line as a record.
+///
+/// # Errors
+/// `record_invalid` with `file`, `line` and field.
+pub fn parse_record(file: &str, line: usize, text: &str) -> Result<Record> {
+    let at = At { file, line };
+    let value: Value =
+        serde_json::from_str(text).map_err(|e| at.line(format!("not JSON (column {}): {e}", e.column())))?;
+    let Value::Object(map) = value else { return Err(at.line("not a JSON object; write one object per line")) };
+    if let Some(key) = ["tools", "functions"].into_iter().find(|k| map.get(*k).is_some_and(|v| !v.is_null())) {
+        return Err(at.field(key, "tool definitions have no place in a record; remove them"));
+    }
+    let record = match (map.get("messages"), map.contains_key("prompt"), map.contains_key("completion")) {
+        (Some(messages), false, false) => Record { messages: chat(&at, messages)? },
+        (None, true, true) => {
+            let (prompt, completion) = (at.text(&map, "prompt", "prompt")?, at.text(&map, "completion", "completion")?);
+            Record::pair(&prompt, &completion)
+        }
+        (None, true, false) => return Err(at.field("completion", "is missing")),
+        (None, false, true) => return Err(at.field("prompt", "is missing")),
+        (None, false, false) => {
+            return Err(at.line("no `messages`, and no `prompt` and `completion`; see the formats of `weft data add`"))
+        }
+        (Some(_), ..) => return Err(at.line("both `messages` and `prompt` or `completion`; keep one form")),
+    };
+    let trained = |m: &Message| m.role == Role::Assistant && m.weight > 0 && !m.content.trim().is_empty();
+    if !record.messages.iter().any(trained) {
+        let field = if map.contains_key("messages") { "messages" } else { "completion" };
+        return Err(at.field(field, "nothing to learn: it needs an assistant message with text and without weight 0"));
+    }
+    let size = record.canonical_line().len();
+    if size > MAX_RECORD_BYTES {
+        return Err(at.line(format!("the record has {size} bytes, the limit is {MAX_RECORD_BYTES}; split it")));
+    }
+    Ok(record)
+}
+
+fn chat(at: &At<'_>, messages: &Value) -> Result<Vec<Message>> {
+    let Value::Array(list) = messages else { return Err(at.field("messages", "must be a list")) };
+    if list.is_empty() {
+        return Err(at.field("messages", "is empty"));
+    }
+    list.iter()
+        .enumerate()
+        .map(|(i, m)| {
+            let path = |key: &str| format!("messages[{i}].{key}");
+            let Value::Object(m) = m else { return Err(at.field(format!("messages[{i}]"), "must be an object")) };
+            if let Some(key) = ["tool_calls", "function_call"].into_iter().find(|k| m.get(*k).is_some_and(|v| !v.is_null()))
+            {
+                return Err(at.field(path(key), "tool calls have no place in a record; remove the message"));
+            }
+            let role = at.text(m, "role", &path("role"))?;
+            let role = Role::from_name(&role)
+                .ok_or_else(|| at.field(path("role"), format!("`{role}` is not system, user, assistant or tool")))?;
+            let weight = match m.get("weight") {
+                None | Some(Value::Null) => 1,
+                Some(v) => match v.as_u64() {
+                    Some(0) => 0,
+                    Some(1) => 1,
+                    _ => return Err(at.field(path("weight"), "must be 0 or 1")),
+                },
+            };
+            Ok(Message { role, content: at.text(m, "content", &path("content"))?, weight })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Result<Vec<Record>> {
+        read_jsonl("a.jsonl", text.as_bytes())
+    }
+
+    #[test]
+    fn records_should_be_read_when_both_forms_are_mixed() {
+        let text = "\u{feff}{\"prompt\":\"a\",\"completion\":\"b\"}\n\n\
+                    {\"id\":7,\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\",\"weight\":1}]}\r\n";
+        let got = read(text).unwrap();
+        assert_eq!(got, vec![Record::pair("a", "b"), Record::pair("x", "y")]);
+    }
+
+    #[test]
+    fn errors_should_name_line_and_field_when_a_line_is_bad() {
+        let good = "{\"prompt\":\"a\",\"completion\":\"b\"}\n";
+        for (bad, want) in [
+            ("{", "line 2: not JSON"),
+            ("[1]", "line 2: not a JSON object"),
+            ("{\"prompt\":\"a\"}", "line 2, field `completion`: is missing"),
+            ("{\"prompt\":1,\"completion\":\"b\"}", "line 2, field `prompt`: must be a string"),
+            ("{\"prompt\":\"a\",\"completion\":\" \"}", "field `completion`: nothing to learn"),
+            ("{\"messages\":[]}", "field `messages`: is empty"),
+            ("{\"messages\":[{\"role\":\"bot\",\"content\":\"x\"}]}", "field `messages[0].role`: `bot`"),
+            ("{\"messages\":[{\"role\":\"user\"}]}", "field `messages[0].content`: is missing"),
+            ("{\"messages\":[{\"role\":\"assistant\",\"content\":\"x\",\"weight\":2}]}", "messages[0].weight"),
+            ("{\"messages\":[{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[]}]}", "tool calls"),
+            ("{\"text\":\"x\"}", "line 2: no `messages`"),
+        ] {
+            let e = read(&format!("{good}{bad}\n")).unwrap_err();
+            assert!(e.to_string().contains(want), "{e} should contain {want}");
+            assert_eq!(e.code(), "record_invalid");
+        }
+        assert!(matches!(read("\n"), Err(DataError::Empty { .. })));
+        let long = format!("{{\"prompt\":\"a\",\"completion\":\"{}\"}}", "b".repeat(300 * 1024));
+        assert!(read(&long).unwrap_err().to_string().contains("the limit is 262144"));
+        let longer = "x".repeat(1024 * 1024 + 5);
+        assert!(read(&longer).unwrap_err().to_string().contains("longer than 1 MiB"));
+        assert!(read_jsonl("b", &[0xff, 0xfe][..]).unwrap_err().to_string().contains("UTF-8"));
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_lines_should_read_back_when_written(prompt in ".{0,40}", answer in "[^\\s].{0,40}") {
+            let record = Record::pair(&prompt, &answer);
+            let line = record.canonical_line();
+            prop_assert_eq!(read(&line).unwrap(), vec![record.clone()]);
+            prop_assert_eq!(Record::parse_line(&line).unwrap(), record);
+        }
+    }
+}

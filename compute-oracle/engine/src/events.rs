@@ -1,0 +1,201 @@
+//! What a run tells: `events.jsonl`, one event a line with a gap-free number.
+
+use crate::error::{EngineError, Result};
+use crate::train::StepReport;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Place in the stream, from 0 without gaps.
+    pub seq: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened. Fields named `*_per_s` and `eta_s` are measured; all others
+/// are deterministic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A phase begins: validating, training, attributing, saving.
+    Phase {
+        /// Its name.
+        phase: String,
+        /// Steps of the whole run.
+        steps: u32,
+    },
+    /// A training step is done.
+    Step {
+        /// Steps done.
+        step: u32,
+        /// Steps of the run.
+        steps: u32,
+        /// Epochs done.
+        epoch: f64,
+        /// Mean loss per trained token, nats.
+        loss: f32,
+        /// Learning rate.
+        learning_rate: f64,
+        /// ‖G‖.
+        grad_norm: f32,
+        /// Tokens evaluated.
+        tokens: u64,
+        /// Trained targets evaluated.
+        trained_tokens: u64,
+        /// Tokens a second.
+        tokens_per_s: f64,
+        /// Seconds left of the whole run.
+        eta_s: f64,
+    },
+    /// The held-out records were evaluated.
+    Eval {
+        /// Steps done.
+        step: u32,
+        /// Mean loss per trained token, nats.
+        loss: f32,
+    },
+    /// A step of the reverse part is done; `step` counts down to 0.
+    Replay {
+        /// State whose cotangent is now known.
+        step: u32,
+        /// Steps of the run.
+        steps: u32,
+        /// Seconds left.
+        eta_s: f64,
+    },
+    /// A checkpoint is on disk.
+    Checkpoint {
+        /// Its place in the chain of states.
+        u: u32,
+        /// Content id of its file, hexadecimal.
+        content: String,
+    },
+    /// Something worth reading.
+    Notice {
+        /// The text.
+        text: String,
+    },
+    /// The run is over.
+    Done {
+        /// `done` or `diverged`.
+        outcome: String,
+        /// Steps done.
+        steps: u32,
+    },
+}
+
+impl EventKind {
+    /// A step's event.
+    #[must_use]
+    pub fn step(r: &StepReport, steps: u32, epoch: f64, tokens_per_s: f64, eta_s: f64) -> Self {
+        Self::Step {
+            step: r.step,
+            steps,
+            epoch,
+            loss: r.loss,
+            learning_rate: r.learning_rate,
+            grad_norm: r.grad_norm,
+            tokens: r.tokens,
+            trained_tokens: r.trained_tokens,
+            tokens_per_s,
+            eta_s,
+        }
+    }
+
+    /// Order among the events that a resumed run repeats.
+    fn place(&self) -> Option<(u8, u32)> {
+        match self {
+            Self::Step { step, .. } => Some((0, *step)),
+            Self::Eval { step, .. } => Some((1, *step)),
+            Self::Replay { step, steps, .. } => Some((2, steps.saturating_sub(*step))),
+            Self::Checkpoint { u, .. } => Some((3, *u)),
+            _ => None,
+        }
+    }
+
+    /// The event without what is measured; reals as they are printed.
+    fn deterministic(&self) -> String {
+        let mut v = serde_json::to_value(self).unwrap_or_default();
+        if let Some(map) = v.as_object_mut() {
+            map.remove("tokens_per_s");
+            map.remove("eta_s");
+        }
+        v.to_string()
+    }
+}
+
+/// The stream of a run, on disk when it has a folder.
+#[derive(Debug)]
+pub struct EventLog {
+    path: Option<PathBuf>,
+    file: Option<File>,
+    seq: u64,
+    recorded: Vec<(u8, u32, String)>,
+}
+
+impl EventLog {
+    /// Opens `events.jsonl` of `dir`, or a stream in memory. A torn last line
+    /// is cut off.
+    ///
+    /// # Errors
+    /// Reading or writing failed, or a line is not an event.
+    pub fn open(dir: Option<&Path>) -> Result<Self> {
+        let Some(dir) = dir else { return Ok(Self { path: None, file: None, seq: 0, recorded: Vec::new() }) };
+        let path = dir.join("events.jsonl");
+        let io = || EngineError::io(&path);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io())?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(io())?;
+        let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+        file.set_len(whole as u64).map_err(io())?;
+        file.seek(SeekFrom::End(0)).map_err(io())?;
+        let mut log = Self { path: Some(path.clone()), file: Some(file), seq: 0, recorded: Vec::new() };
+        for line in text[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+            let event: Event = serde_json::from_slice(line).map_err(|e| EngineError::Malformed {
+                path: path.clone(),
+                detail: format!("not an event: {e}; use an empty folder"),
+            })?;
+            log.seq = event.seq + 1;
+            if let Some((class, at)) = event.kind.place() {
+                log.recorded.push((class, at, event.kind.deterministic()));
+            }
+        }
+        log.recorded.sort();
+        Ok(log)
+    }
+
+    /// Records an event and shows it. An event that an earlier process recorded
+    /// must be equal; it is not repeated.
+    ///
+    /// # Errors
+    /// Writing failed, or `resume_mismatch`.
+    pub fn emit(&mut self, kind: EventKind, sink: &mut dyn FnMut(&Event)) -> Result<()> {
+        if let Some((class, at)) = kind.place() {
+            let found = self.recorded.binary_search_by(|r| (r.0, r.1).cmp(&(class, at)));
+            if let Ok(i) = found {
+                if self.recorded[i].2 != kind.deterministic() {
+                    return Err(EngineError::ResumeMismatch {
+                        path: self.path.clone().unwrap_or_default(),
+                        what: "a recorded step",
+                    });
+                }
+                return Ok(());
+            }
+        }
+        let event = Event { seq: self.seq, kind };
+        if let (Some(file), Some(path)) = (&mut self.file, &self.path) {
+            let mut line = serde_json::to_string(&event).unwrap_or_default();
+            line.push('\n');
+            file.write_all(line.as_bytes()).and_then(|()| file.flush()).map_err(EngineError::io(path))?;
+        }
+        self.seq += 1;
+        sink(&event);
+        Ok(())
+    }
+}
