@@ -136,7 +136,14 @@ impl<T: Config> Pallet<T> {
 }
 
 /// Whether S_{d−1} and R_{c+1} are under the steps root. Without a reverse part R is zero with an empty path.
-fn paths_hold<A>(run: &Run<A>, commit: &Commit, secret: &Hash, state: &Hash, reverse: &Hash, paths: &AuditPaths) -> bool {
+fn paths_hold<A>(
+    run: &Run<A>,
+    commit: &Commit,
+    secret: &Hash,
+    state: &Hash,
+    reverse: &Hash,
+    paths: &AuditPaths,
+) -> bool {
     let has_reverse = run.method != 0 && commit.outcome == Outcome::Done;
     let Some(count) = run::state_count(commit.n_done, has_reverse) else { return false };
     let before_last = commit.n_done.saturating_sub(1);

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use frame::prelude::*;
 use weft_protocol::{
     economics,
-    job::JobEvent,
     hash::Hash,
+    job::JobEvent,
     run::{self, Commit, Opening, Outcome},
     slash,
 };

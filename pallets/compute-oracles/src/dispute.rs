@@ -6,6 +6,9 @@ use frame::{prelude::*, token::fungible::hold::Mutate};
 use weft_protocol::{job::JobEvent, run, run::Outcome, slash};
 use weft_traits::{Amount, Clock, JobControl};
 
+/// Who gets how much.
+type Pays<T> = Vec<(<T as frame_system::Config>::AccountId, Amount)>;
+
 impl<T: Config> Pallet<T> {
     /// Accuses a run, or joins the question of a sitting jury.
     pub(crate) fn do_accuse(who: T::AccountId, key: RunKey, step: u32) -> DispatchResult {
@@ -21,7 +24,8 @@ impl<T: Config> Pallet<T> {
         let states = run::state_count(commit.n_done, has_reverse).ok_or(Error::<T>::AmountTooLarge)?;
         ensure!(step < states, Error::<T>::StepOutOfRange);
         // Parties and judges of the question cannot accuse: they have spoken, or will.
-        let judges = run.juries.iter().filter_map(Juries::<T>::get).any(|jury| jury.members.iter().any(|m| m.who == who));
+        let judges =
+            run.juries.iter().filter_map(Juries::<T>::get).any(|jury| jury.members.iter().any(|m| m.who == who));
         let party = who == run.oracle || Audits::<T>::contains_key(key, &who);
         ensure!(!judges && !party, Error::<T>::WrongMover);
 
@@ -61,12 +65,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Fraud, or silence where the oracle had to speak: all of S goes; who helped is paid, who vouched loses its lock.
-    pub(crate) fn convict(
-        key: RunKey,
-        run: &mut RunOf<T>,
-        fault: Fault,
-        jurors: &[T::AccountId],
-    ) -> DispatchResult {
+    pub(crate) fn convict(key: RunKey, run: &mut RunOf<T>, fault: Fault, jurors: &[T::AccountId]) -> DispatchResult {
         let disputes = Self::take_disputes(key, run);
         for dispute in disputes.iter().filter(|dispute| !dispute.on_lock) {
             Self::release_bond(&dispute.challenger, dispute.bond)?;
@@ -94,11 +93,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// A verifier fee for each juror while `most` lasts; the list and its sum.
-    fn juror_pays(
-        run: &RunOf<T>,
-        jurors: &[T::AccountId],
-        most: Amount,
-    ) -> Result<(Vec<(T::AccountId, Amount)>, Amount), DispatchError> {
+    fn juror_pays(run: &RunOf<T>, jurors: &[T::AccountId], most: Amount) -> Result<(Pays<T>, Amount), DispatchError> {
         let mut left = most;
         let mut pays = Vec::new();
         for juror in jurors {

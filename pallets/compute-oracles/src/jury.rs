@@ -10,6 +10,9 @@ use weft_protocol::{
 };
 use weft_traits::{Clock, JobControl};
 
+/// A run and the jury that sits over it.
+type Sitting<T> = (RunKey, RunOf<T>, Jury<<T as frame_system::Config>::AccountId>);
+
 impl<T: Config> Pallet<T> {
     /// Opens a new question: jurors are drawn soon.
     pub(crate) fn call_jury(key: RunKey, run: &mut RunOf<T>) -> DispatchResult {
@@ -64,7 +67,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Run and jury of a juror's message: the jury must be the one that sits.
-    fn sitting(id: u32, phase: Phase) -> Result<(RunKey, RunOf<T>, Jury<T::AccountId>), DispatchError> {
+    fn sitting(id: u32, phase: Phase) -> Result<Sitting<T>, DispatchError> {
         let jury = Juries::<T>::get(id).ok_or(Error::<T>::NotDrawn)?;
         let Question::Run(key) = jury.question else { return Err(Error::<T>::WrongStage.into()) };
         let run = Runs::<T>::get(key).ok_or(Error::<T>::UnknownRun)?;

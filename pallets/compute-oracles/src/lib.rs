@@ -1,13 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
-#![allow(clippy::expect_used, reason = "FRAME macros expand to it")]
+#![allow(clippy::expect_used, clippy::as_conversions, reason = "FRAME and codec macros expand to them")]
 #![cfg_attr(
     test,
     allow(
         clippy::unwrap_used,
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects,
-        clippy::as_conversions,
+        unreachable_pub,
+        missing_docs,
         reason = "tests may"
     )
 )]
@@ -172,8 +173,7 @@ pub mod pallet {
     /// - Keys: run, verifier
     /// - Value: [`Audit`]
     #[pallet::storage]
-    pub type Audits<T: Config> =
-        StorageDoubleMap<_, Twox64Concat, RunKey, Blake2_128Concat, T::AccountId, Audit>;
+    pub type Audits<T: Config> = StorageDoubleMap<_, Twox64Concat, RunKey, Blake2_128Concat, T::AccountId, Audit>;
 
     /// Blind challenges; empty until disputes are built.
     ///
@@ -187,8 +187,7 @@ pub mod pallet {
     /// - Keys: run, number
     /// - Value: [`Dispute`]
     #[pallet::storage]
-    pub type Disputes<T: Config> =
-        StorageDoubleMap<_, Twox64Concat, RunKey, Twox64Concat, u32, Dispute<T::AccountId>>;
+    pub type Disputes<T: Config> = StorageDoubleMap<_, Twox64Concat, RunKey, Twox64Concat, u32, Dispute<T::AccountId>>;
 
     /// Trace roots of opened steps; empty until disputes are built.
     ///

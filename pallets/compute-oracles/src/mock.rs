@@ -1,7 +1,7 @@
 //! A runtime of balances, jobs and this pallet, and a run that tests can commit to.
 
 use crate as pallet_compute_oracles;
-use crate::{Audits, AuditPaths, AuditState, Event, Juries, Jury, Phase, RunKey, Runs};
+use crate::{AuditPaths, AuditState, Audits, Event, Juries, Jury, Phase, RunKey, Runs};
 use frame::{
     deps::sp_runtime::AccountId32,
     testing_prelude::*,

@@ -18,7 +18,10 @@ impl<T: Config> Pallet<T> {
         amount: Amount,
     ) -> DispatchResult {
         ensure!(!Oracles::<T>::contains_key(&who), Error::<T>::AlreadyRegistered);
-        let distinct = classes.iter().enumerate().all(|(i, class)| !classes.iter().skip(i.saturating_add(1)).any(|other| other == class));
+        let distinct = classes
+            .iter()
+            .enumerate()
+            .all(|(i, class)| !classes.iter().skip(i.saturating_add(1)).any(|other| other == class));
         ensure!(!classes.is_empty() && distinct, Error::<T>::ClassesMalformed);
         ensure!(amount >= StakeParams::<T>::get().min_stake, Error::<T>::StakeTooLow);
         T::Currency::hold(&HoldReason::Stake.into(), &who, amount)?;
@@ -120,10 +123,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Changes an oracle and brings its tickets in line.
-    pub(crate) fn change(
-        who: &T::AccountId,
-        apply: impl FnOnce(&mut Oracle) -> DispatchResult,
-    ) -> DispatchResult {
+    pub(crate) fn change(who: &T::AccountId, apply: impl FnOnce(&mut Oracle) -> DispatchResult) -> DispatchResult {
         let mut oracle = Oracles::<T>::get(who).ok_or(Error::<T>::NotOracle)?;
         apply(&mut oracle)?;
         Self::sync_tickets(who, &oracle);

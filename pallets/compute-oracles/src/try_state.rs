@@ -5,11 +5,7 @@
 
 use crate::{pallet::*, types::*};
 use alloc::collections::BTreeMap;
-use frame::{
-    deps::sp_runtime::TryRuntimeError,
-    prelude::*,
-    token::fungible::InspectHold,
-};
+use frame::{deps::sp_runtime::TryRuntimeError, prelude::*, token::fungible::InspectHold};
 use weft_protocol::job::JobState;
 use weft_traits::{Amount, Clock, JobControl};
 
@@ -28,7 +24,10 @@ impl<T: Config> Pallet<T> {
         for (who, oracle) in Oracles::<T>::iter() {
             let unbonding = Unbonding::<T>::get(&who).iter().map(|entry| entry.amount).fold(0, Amount::saturating_add);
             let held = T::Currency::balance_on_hold(&HoldReason::Stake.into(), &who);
-            ensure!(held == oracle.bonded.saturating_add(unbonding), "O1: stake on hold differs from bonded + unbonding");
+            ensure!(
+                held == oracle.bonded.saturating_add(unbonding),
+                "O1: stake on hold differs from bonded + unbonding"
+            );
             let mut locked: Amount = 0;
             let mut locks = 0u32;
             for (_, amount) in Locks::<T>::iter_prefix(&who) {
@@ -125,7 +124,7 @@ impl<T: Config> Pallet<T> {
             for (who, audit) in Audits::<T>::iter_prefix(key) {
                 ensure!(Locks::<T>::get(who, key) >= audit.lock, "M5: the lock of a verifier is missing");
             }
-            ensure!(run.juries.iter().all(|id| Juries::<T>::contains_key(id)), "O4: a jury of a run is missing");
+            ensure!(run.juries.iter().all(Juries::<T>::contains_key), "O4: a jury of a run is missing");
         }
         Ok(())
     }
@@ -134,8 +133,7 @@ impl<T: Config> Pallet<T> {
     fn bonds_are_held() -> Result<(), TryRuntimeError> {
         let mut bonds = BTreeMap::<T::AccountId, Amount>::new();
         let open = Disputes::<T>::iter().filter(|(.., d)| !d.on_lock).map(|(.., d)| (d.challenger, d.bond));
-        let waiting =
-            Slashes::<T>::iter().filter(|(_, s)| s.source == Source::Bond).map(|(_, s)| (s.who, s.amount));
+        let waiting = Slashes::<T>::iter().filter(|(_, s)| s.source == Source::Bond).map(|(_, s)| (s.who, s.amount));
         for (who, amount) in open.chain(waiting) {
             let entry = bonds.entry(who).or_default();
             *entry = entry.saturating_add(amount);

@@ -20,8 +20,8 @@ use weft_protocol::{
     split::{mul_div, PPM},
 };
 use weft_traits::{
-    Amount, Clock, DatanetInspect, JobId, JobScope, OracleInspect, PermissionCheck, ResolvedGrant, RunBlocks, RunControl,
-    RunLimits,
+    Amount, Clock, DatanetInspect, JobId, JobScope, OracleInspect, PermissionCheck, ResolvedGrant, RunBlocks,
+    RunControl, RunLimits,
 };
 
 /// Attribution method of jobs with attribution on.
@@ -210,7 +210,8 @@ impl<T: Config> Pallet<T> {
         let mut data = Vec::new();
         for input in &spec.inputs {
             let known = T::Datanets::snapshot(input.datanet, input.snapshot).filter(|snapshot| snapshot.records > 0);
-            let Some((snapshot, count)) = known.and_then(|s| u32::try_from(s.records).ok().map(|count| (s, count))) else {
+            let Some((snapshot, count)) = known.and_then(|s| u32::try_from(s.records).ok().map(|count| (s, count)))
+            else {
                 draft.refuse(Error::<T>::UnknownSnapshot);
                 return None;
             };
@@ -248,7 +249,8 @@ impl<T: Config> Pallet<T> {
         if draft.records == 0 {
             return;
         }
-        let Some(steps) = recipe.validate(shape, draft.records, true).ok().and_then(|()| recipe.steps(draft.records)) else {
+        let Some(steps) = recipe.validate(shape, draft.records, true).ok().and_then(|()| recipe.steps(draft.records))
+        else {
             draft.refuse(Error::<T>::RecipeOutOfBounds);
             return;
         };
@@ -268,14 +270,8 @@ impl<T: Config> Pallet<T> {
         recipe: &Recipe,
         draft: &mut Draft,
     ) {
-        let run = economics::job_blocks(
-            shape,
-            recipe,
-            draft.records,
-            bytes,
-            params.ref_flops_per_ms,
-            T::Clock::slot_ms(),
-        );
+        let run =
+            economics::job_blocks(shape, recipe, draft.records, bytes, params.ref_flops_per_ms, T::Clock::slot_ms());
         let replay = run.and_then(|run| economics::replay_blocks(run, draft.steps, draft.steps));
         let Some((run, replay)) = run.zip(replay) else {
             draft.refuse(Error::<T>::AmountTooLarge);

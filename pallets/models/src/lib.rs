@@ -1,13 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
-#![allow(clippy::expect_used, reason = "FRAME macros expand to it")]
+#![allow(clippy::expect_used, clippy::as_conversions, reason = "FRAME and codec macros expand to them")]
 #![cfg_attr(
     test,
     allow(
         clippy::unwrap_used,
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects,
-        clippy::as_conversions,
+        unreachable_pub,
+        missing_docs,
         reason = "tests may"
     )
 )]

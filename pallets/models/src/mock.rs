@@ -1,11 +1,7 @@
 //! A runtime of balances and this pallet; its neighbours are knobs.
 
 use crate as pallet_models;
-use frame::{
-    deps::sp_runtime::AccountId32,
-    testing_prelude::*,
-    traits::IdentityLookup,
-};
+use frame::{deps::sp_runtime::AccountId32, testing_prelude::*, traits::IdentityLookup};
 use std::{cell::RefCell, collections::BTreeMap};
 use weft_protocol::{
     dec::Dec,
@@ -257,7 +253,9 @@ pub(crate) fn spec_of(recipe: &Recipe) -> pallet_models::JobSpec {
     pallet_models::JobSpec {
         base: BASE,
         parent: None,
-        inputs: [0, 2].map(|datanet| JobInput { datanet, snapshot: 0, grant: GrantRef::Held(100 + datanet) }).to_vec()
+        inputs: [0, 2]
+            .map(|datanet| JobInput { datanet, snapshot: 0, grant: GrantRef::Held(100 + datanet) })
+            .to_vec()
             .try_into()
             .unwrap(),
         recipe: recipe.encode().try_into().unwrap(),
@@ -354,7 +352,9 @@ pub(crate) fn new_ext() -> TestState {
     let storage = RuntimeGenesisConfig {
         system: Default::default(),
         balances: pallet_balances::GenesisConfig {
-            balances: [BUILDER, ORACLE, VERIFIER, STRANGER].map(|who| (who, 10_000 * WEFT)).into_iter()
+            balances: [BUILDER, ORACLE, VERIFIER, STRANGER]
+                .map(|who| (who, 10_000 * WEFT))
+                .into_iter()
                 .chain([(POT, 1_000_000_000)])
                 .collect(),
             ..Default::default()

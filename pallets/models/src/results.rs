@@ -8,7 +8,8 @@ use frame::{
 };
 use weft_protocol::job::JobEvent;
 use weft_traits::{
-    Amount, AttributionBook, Clock, JobId, LicencePart, ModelId, PermissionCheck, RevenueSink, RunResult, TrainingWeights,
+    Amount, AttributionBook, Clock, JobId, LicencePart, ModelId, PermissionCheck, RevenueSink, RunResult,
+    TrainingWeights,
 };
 
 impl<T: Config> Pallet<T> {
@@ -65,7 +66,11 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn mint(job: JobId, stored: &mut Job<T::AccountId>, result: RunResult<T::AccountId>) -> Result<ModelId, DispatchError> {
+    fn mint(
+        job: JobId,
+        stored: &mut Job<T::AccountId>,
+        result: RunResult<T::AccountId>,
+    ) -> Result<ModelId, DispatchError> {
         let opening = result.opening.ok_or(Error::<T>::WrongState)?;
         let model = NextModel::<T>::get();
         NextModel::<T>::put(model.checked_add(1).ok_or(ArithmeticError::Overflow)?);

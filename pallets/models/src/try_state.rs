@@ -5,11 +5,7 @@
 
 use crate::pallet::*;
 use alloc::collections::BTreeMap;
-use frame::{
-    deps::sp_runtime::TryRuntimeError,
-    prelude::*,
-    token::fungible::InspectHold,
-};
+use frame::{deps::sp_runtime::TryRuntimeError, prelude::*, token::fungible::InspectHold};
 use weft_protocol::job::JobState;
 use weft_traits::Amount;
 

@@ -4,8 +4,8 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame::prelude::*;
 use scale_info::TypeInfo;
 use weft_protocol::{
-    hash::Hash,
     economics,
+    hash::Hash,
     job::{JobState, Tier},
     licence::Terms,
     run::{Commit, Part},
@@ -120,7 +120,9 @@ pub struct JobData {
 }
 
 /// What is on hold for a job, by purpose.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+)]
 pub struct Escrow {
     /// Fee R.
     pub fee: Amount,

@@ -61,7 +61,7 @@ fn commit_should_wait_for_the_draw() {
         assert_eq!(phase(JOB), Phase::Drawing);
         next_block();
         assert_eq!((state(0), phase(JOB)), (JobState::Audit, Phase::Auditing));
-        assert_eq!(verifiers(JOB, &[AuditState::Drawn]), [OTHERS[0].clone()]);
+        assert_eq!(verifiers(JOB, &[AuditState::Drawn]), OTHERS[..1]);
         assert_eq!(Locks::<Test>::get(&OTHERS[0], JOB), LOCK);
     });
 }
@@ -88,7 +88,8 @@ fn commit_should_fail_by_name() {
         assert_noop!(commit(&ORACLE, Commit { n_done: STEPS - 1, ..any }), Error::<Test>::CommitMalformed);
         let diverged = Commit { outcome: Outcome::Diverged, n_done: 3, ..any };
         assert_noop!(commit(&ORACLE, diverged), Error::<Test>::CommitMalformed);
-        let full = Commit { outcome: Outcome::Diverged, model_commitment: [0; 32], attribution_commitment: [0; 32], ..any };
+        let full =
+            Commit { outcome: Outcome::Diverged, model_commitment: [0; 32], attribution_commitment: [0; 32], ..any };
         assert_noop!(commit(&ORACLE, full), Error::<Test>::CommitMalformed);
         assert_ok!(commit(&ORACLE, any));
         assert_noop!(commit(&ORACLE, any), Error::<Test>::WrongStage);
@@ -133,11 +134,9 @@ fn reveal_nonces_should_fail_by_name() {
 
 #[test]
 fn reveal_nonces_should_refuse_what_could_not_be_minted() {
-    for spoil in [
-        |part: &mut Part| part.datanet = 5,
-        |part: &mut Part| part.paid = 7,
-        |part: &mut Part| part.paid = 2 * WEFT,
-    ] {
+    for spoil in
+        [|part: &mut Part| part.datanet = 5, |part: &mut Part| part.paid = 7, |part: &mut Part| part.paid = 2 * WEFT]
+    {
         build_and_execute(1, || {
             submit(1);
             take(0);

@@ -11,17 +11,44 @@ use weft_protocol::run::JuryValue;
 #[derive(Clone, Debug)]
 enum Step {
     /// What the job waits for, done by somebody who owes it: mostly honest.
-    Drive { job: u8, who: u8, honest: bool, rare: bool },
+    Drive {
+        job: u8,
+        who: u8,
+        honest: bool,
+        rare: bool,
+    },
     Submit(u8),
     Cancel(u8),
     Take(u8, u8),
-    Commit { job: u8, honest: bool, diverged: bool },
-    AuditCommit { job: u8, who: u8, honest: bool },
+    Commit {
+        job: u8,
+        honest: bool,
+        diverged: bool,
+    },
+    AuditCommit {
+        job: u8,
+        who: u8,
+        honest: bool,
+    },
     Reveal(u8),
-    AuditReveal { job: u8, who: u8, agrees: bool },
-    Accuse { job: u8, second: bool },
-    JuryCommit { job: u8, who: u8, honest: bool },
-    JuryReveal { job: u8, who: u8 },
+    AuditReveal {
+        job: u8,
+        who: u8,
+        agrees: bool,
+    },
+    Accuse {
+        job: u8,
+        second: bool,
+    },
+    JuryCommit {
+        job: u8,
+        who: u8,
+        honest: bool,
+    },
+    JuryReveal {
+        job: u8,
+        who: u8,
+    },
     Poke(u8),
     Idle,
     Bond(u8, u16),
@@ -47,7 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (job.clone(), who.clone(), mostly()).prop_map(|(job, who, honest)| AuditCommit { job, who, honest }),
         6 => job.clone().prop_map(Reveal),
         8 => (job.clone(), who.clone(), mostly()).prop_map(|(job, who, agrees)| AuditReveal { job, who, agrees }),
-        3 => (job.clone(), yes.clone()).prop_map(|(job, second)| Accuse { job, second }),
+        3 => (job.clone(), yes).prop_map(|(job, second)| Accuse { job, second }),
         10 => (job.clone(), who.clone(), mostly()).prop_map(|(job, who, honest)| JuryCommit { job, who, honest }),
         10 => (job.clone(), who.clone()).prop_map(|(job, who)| JuryReveal { job, who }),
         6 => job.prop_map(Poke),
@@ -196,12 +223,12 @@ fn next_step(job: u8, who: u8, honest: bool, rare: bool) -> Step {
     match run.phase {
         Phase::Seeding | Phase::Drawing | Phase::Replacing | Phase::JuryDrawing => Step::Blocks(1),
         Phase::Running => Step::Commit { job, honest, diverged: rare },
-        Phase::Auditing => silent(Step::AuditCommit { job, who, honest: honest || who % 2 == 0 }),
+        Phase::Auditing => silent(Step::AuditCommit { job, who, honest: honest || who.is_multiple_of(2) }),
         Phase::Revealing => silent(Step::Reveal(job)),
         Phase::Answering => silent(Step::AuditReveal { job, who, agrees: honest }),
         Phase::Window if honest => Step::Blocks(1),
         Phase::Window => Step::Accuse { job, second: rare },
-        Phase::JuryCommit => silent(Step::JuryCommit { job, who, honest: honest || who % 2 == 0 }),
+        Phase::JuryCommit => silent(Step::JuryCommit { job, who, honest: honest || who.is_multiple_of(2) }),
         Phase::JuryReveal => silent(Step::JuryReveal { job, who }),
         Phase::Ended => Step::Poke(job),
     }

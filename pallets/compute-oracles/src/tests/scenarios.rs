@@ -1,5 +1,6 @@
 //! Whole histories, from submission to the last slash.
 
+use crate::mock::Account;
 use crate::{mock::*, AuditState, Error, Phase, Runs, Slashes};
 use frame::{testing_prelude::*, traits::Hooks};
 use weft_protocol::{
@@ -151,7 +152,9 @@ fn a_false_accusation_should_cost_the_bond() {
         let members = jurors(JOB);
         jury_answers(JOB, &[truth.value(id); 3]);
         assert_eq!((phase(JOB), state(0)), (Phase::Window, JobState::Window));
-        assert!(Runs::<Test>::get(JOB).unwrap().deadline >= Oracles::parameters().0.grace + System::block_number() as u32);
+        assert!(
+            Runs::<Test>::get(JOB).unwrap().deadline >= Oracles::parameters().0.grace + System::block_number() as u32
+        );
         pass_deadline(JOB);
         assert_ok!(poke(0));
         assert_eq!(state(0), JobState::Final);
@@ -187,6 +190,98 @@ fn a_lying_verifier_should_lose_its_lock_to_the_honest_oracle() {
         assert_eq!(wealth(&liar), START - LOCK);
         assert_eq!(wealth(&ORACLE), START + FEE + LOCK - 3 * VERIFIER_FEE);
         assert_eq!(wealth(&BUILDER), START - FEE - LICENCE, "nobody was paid from V");
+    });
+}
+
+/// A run of two verifiers of which the first agrees and the second does not, with the jury drawn.
+fn split_audit(make: impl FnOnce(crate::RunKey) -> Truth) -> (Account, Account, u32) {
+    submit(2);
+    take(0);
+    let posted = make(JOB);
+    commit(JOB, &posted);
+    audit_to_answers(JOB, &posted, &posted);
+    let list = verifiers(JOB, &[AuditState::Committed]);
+    assert_ok!(audit_reveal(&list[0], JOB, &posted, true));
+    assert_ok!(audit_reveal(&list[1], JOB, &posted, false));
+    blocks(2);
+    (list[0].clone(), list[1].clone(), jury(JOB).0)
+}
+
+#[test]
+fn the_verifier_that_agreed_should_be_paid_after_an_acquittal() {
+    build_and_execute(5, || {
+        let (honest, liar, id) = split_audit(Truth::of);
+        assert_eq!(wealth(&honest), START, "it waits for the decision");
+        jury_answers(JOB, &[Truth::of(JOB).value(id); 3]);
+        assert_eq!(wealth(&honest), START + VERIFIER_FEE);
+        pass_deadline(JOB);
+        assert_ok!(poke(0));
+        execute_slashes();
+        assert_eq!(wealth(&liar), START - LOCK);
+        assert_eq!(wealth(&ORACLE), START + FEE + LOCK - 3 * VERIFIER_FEE);
+        assert_eq!(wealth(&BUILDER), START - FEE - LICENCE - VERIFIER_FEE);
+    });
+}
+
+#[test]
+fn the_verifier_that_agreed_should_lose_its_lock_with_a_false_run() {
+    build_and_execute(5, || {
+        let (liar, honest, id) = split_audit(|key| Truth::false_from(key, 5));
+        jury_answers(JOB, &[Truth::of(JOB).value(id); 3]);
+        execute_slashes();
+        let parts = slash_parts(stake(2), 3 * VERIFIER_FEE, true).unwrap();
+        assert_eq!(wealth(&liar), START - LOCK);
+        assert_eq!(wealth(&honest), START + parts.challenger);
+        assert_eq!(wealth(&BUILDER), START + parts.builder);
+        assert_eq!(burned(), parts.burned + LOCK);
+    });
+}
+
+#[test]
+fn a_slash_should_wait_for_its_delay() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        pass_deadline(JOB);
+        assert_ok!(poke(0));
+        assert_noop!(poke(0), Error::<Test>::NotDue);
+        next_block();
+        assert_noop!(poke(0), Error::<Test>::NotDue);
+        assert_eq!(wealth(&ORACLE), START);
+        next_block();
+        assert_ok!(poke(0));
+        assert_eq!(wealth(&ORACLE), START - 10 * WEFT);
+    });
+}
+
+#[test]
+fn a_slash_below_the_least_stake_should_chill() {
+    build_and_execute(1, || {
+        assert_ok!(Oracles::unbond(signed(&ORACLE), BONDED - stake(1)));
+        submit(1);
+        take(0);
+        let truth = Truth::of(JOB);
+        commit(JOB, &truth);
+        assert_ok!(audit_commit(&OTHERS[0], JOB, &truth));
+        pass_deadline(JOB);
+        assert_ok!(poke(0));
+        execute_slashes();
+        let oracle = crate::Oracles::<Test>::get(&ORACLE).unwrap();
+        assert_eq!((oracle.bonded, oracle.locks, oracle.status), (0, 0, crate::OracleStatus::Chilled));
+    });
+}
+
+#[test]
+fn a_stopped_clock_should_cost_nobody_anything() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        for _ in 0..500 {
+            Frozen::mutate(|frozen| *frozen += 1);
+            next_block();
+        }
+        assert_noop!(poke(0), Error::<Test>::NotDue);
+        assert_ok!(Oracles::commit(signed(&ORACLE), JOB, Truth::of(JOB).commit));
     });
 }
 

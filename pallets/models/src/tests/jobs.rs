@@ -24,7 +24,10 @@ fn submit_job_should_hold_the_escrow_and_store_the_job() {
         assert_eq!(job.state, JobState::Open);
         assert_eq!(job.deadline, Some(1 + OPEN));
         assert_eq!(job.time_ms, 2_000);
-        assert_eq!(job.inputs.iter().map(|input| (input.datanet, input.grant)).collect::<Vec<_>>(), [(0, 100), (2, 102)]);
+        assert_eq!(
+            job.inputs.iter().map(|input| (input.datanet, input.grant)).collect::<Vec<_>>(),
+            [(0, 100), (2, 102)]
+        );
         assert_eq!(<Models as RecipeInspect>::recipe(0), Some(recipe()));
         let terms = <Models as JobControl<_>>::terms(0).unwrap();
         assert_eq!(terms.datanets, [0, 2]);
@@ -49,7 +52,8 @@ fn spec_hash_should_be_that_of_the_protocol() {
     build_and_execute(|| {
         use weft_protocol::run;
         assert_ok!(submit(spec()));
-        let snapshot = |datanet: u32| run::Snapshot { datanet, root: [datanet as u8 + 1; 32], records: 30, clusters: [0; 32] };
+        let snapshot =
+            |datanet: u32| run::Snapshot { datanet, root: [datanet as u8 + 1; 32], records: 30, clusters: [0; 32] };
         let expected = run::Spec {
             job: 0,
             sem_id: spec().sem_id,
@@ -231,10 +235,7 @@ fn poke_should_expire_an_open_job_after_its_limit() {
         run_to(u64::from(1 + OPEN));
         assert_noop!(Models::poke(RuntimeOrigin::signed(STRANGER), 0), Error::<Test>::NotDue);
         run_to(u64::from(2 + OPEN));
-        assert_noop!(
-            <Models as JobControl<_>>::advance(0, JobEvent::Take, None),
-            Error::<Test>::WrongState
-        );
+        assert_noop!(<Models as JobControl<_>>::advance(0, JobEvent::Take, None), Error::<Test>::WrongState);
         assert_ok!(Models::poke(RuntimeOrigin::signed(STRANGER), 0));
         assert_eq!(Jobs::<Test>::get(0).unwrap().state, JobState::Expired);
         assert_eq!(free(&BUILDER), 10_000 * WEFT);

@@ -76,10 +76,7 @@ fn finalise_should_pay_a_part_when_the_run_diverged() {
 fn finalise_should_fail_outside_the_window() {
     build_and_execute(|| {
         assert_ok!(submit(spec()));
-        assert_noop!(
-            <Control as JobControl<_>>::finalise(0, result(Some(opening()))),
-            Error::<Test>::WrongState
-        );
+        assert_noop!(<Control as JobControl<_>>::finalise(0, result(Some(opening()))), Error::<Test>::WrongState);
     });
 }
 
@@ -101,10 +98,7 @@ fn advance_should_release_the_rest_when_a_run_fails() {
 fn advance_should_refuse_what_only_finalise_may_do() {
     build_and_execute(|| {
         to_window();
-        assert_noop!(
-            <Control as JobControl<_>>::advance(0, JobEvent::WindowPassed, None),
-            Error::<Test>::WrongState
-        );
+        assert_noop!(<Control as JobControl<_>>::advance(0, JobEvent::WindowPassed, None), Error::<Test>::WrongState);
     });
 }
 
@@ -130,10 +124,7 @@ fn set_prices_should_add_a_version() {
         to_window();
         assert_ok!(<Control as JobControl<_>>::finalise(0, result(Some(opening()))));
         assert_eq!(<Control as ModelInspect<_>>::prices(0, 0), Some((0, 0)));
-        assert_noop!(
-            Models::set_prices(RuntimeOrigin::signed(STRANGER), 0, 1, 2),
-            Error::<Test>::NotModelOwner
-        );
+        assert_noop!(Models::set_prices(RuntimeOrigin::signed(STRANGER), 0, 1, 2), Error::<Test>::NotModelOwner);
         assert_noop!(Models::set_prices(RuntimeOrigin::signed(BUILDER), 1, 1, 2), Error::<Test>::UnknownModel);
         assert_ok!(set_prices(1, 2));
         System::assert_last_event(Event::PricesSet { model: 0, version: 1, input: 1, output: 2, from: 1 }.into());
