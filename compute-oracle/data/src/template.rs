@@ -1,9 +1,8 @@
 //! Chat templates: Jinja as transformers renders it.
 
 use crate::error::{DataError, Result};
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{syntax::SyntaxConfig, AutoEscape, Environment, Error, ErrorKind};
-use serde::Serialize;
 use weft_protocol::record::Message;
 
 /// ChatML, for models without a template.
@@ -21,12 +20,6 @@ pub struct Template {
     eos: String,
 }
 
-#[derive(Serialize)]
-struct Turn<'a> {
-    role: &'a str,
-    content: &'a str,
-}
-
 fn failed(e: &Error) -> DataError {
     let mut detail = e.to_string();
     let mut source = std::error::Error::source(e);
@@ -39,7 +32,7 @@ fn failed(e: &Error) -> DataError {
 }
 
 /// Python's `json.dumps(value, ensure_ascii=False, indent=…)`.
-fn dumps(v: &serde_json::Value, indent: Option<usize>, depth: usize, out: &mut String) {
+fn dumps(v: &Value, indent: Option<usize>, depth: usize, out: &mut String) -> std::result::Result<(), Error> {
     let next = depth.saturating_add(1);
     let line = |out: &mut String, depth: usize| {
         if let Some(n) = indent {
@@ -48,43 +41,54 @@ fn dumps(v: &serde_json::Value, indent: Option<usize>, depth: usize, out: &mut S
         }
     };
     let comma = if indent.is_some() { "," } else { ", " };
-    match v {
-        serde_json::Value::Array(a) if !a.is_empty() => {
-            out.push('[');
-            for (i, x) in a.iter().enumerate() {
-                if i > 0 {
-                    out.push_str(comma);
-                }
-                line(out, next);
-                dumps(x, indent, next, out);
-            }
-            line(out, depth);
-            out.push(']');
-        }
-        serde_json::Value::Object(m) if !m.is_empty() => {
+    let quoted = |s: &str| serde_json::Value::from(s).to_string();
+    match v.kind() {
+        ValueKind::Undefined | ValueKind::None => out.push_str("null"),
+        ValueKind::Bool => out.push_str(if v.is_true() { "true" } else { "false" }),
+        ValueKind::Number => out.push_str(&v.to_string()),
+        ValueKind::String => out.push_str(&quoted(v.as_str().unwrap_or_default())),
+        ValueKind::Map => {
             out.push('{');
-            for (i, (k, x)) in m.iter().enumerate() {
-                if i > 0 {
+            let mut any = false;
+            for key in v.try_iter()? {
+                if std::mem::replace(&mut any, true) {
                     out.push_str(comma);
                 }
                 line(out, next);
-                out.push_str(&serde_json::Value::from(k.as_str()).to_string());
+                out.push_str(&quoted(&key.to_string()));
                 out.push_str(": ");
-                dumps(x, indent, next, out);
+                dumps(&v.get_item(&key)?, indent, next, out)?;
             }
-            line(out, depth);
+            if any {
+                line(out, depth);
+            }
             out.push('}');
         }
-        other => out.push_str(&other.to_string()),
+        ValueKind::Seq | ValueKind::Iterable => {
+            out.push('[');
+            let mut any = false;
+            for x in v.try_iter()? {
+                if std::mem::replace(&mut any, true) {
+                    out.push_str(comma);
+                }
+                line(out, next);
+                dumps(&x, indent, next, out)?;
+            }
+            if any {
+                line(out, depth);
+            }
+            out.push(']');
+        }
+        _ => return Err(Error::new(ErrorKind::BadSerialization, "tojson: the value has no JSON form")),
     }
+    Ok(())
 }
 
 fn tojson(value: &Value, options: Kwargs) -> std::result::Result<Value, Error> {
     let indent: Option<usize> = options.get("indent")?;
     options.assert_all_used()?;
-    let json = serde_json::to_value(value).map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))?;
     let mut out = String::new();
-    dumps(&json, indent, 0, &mut out);
+    dumps(value, indent, 0, &mut out)?;
     Ok(Value::from_safe_string(out))
 }
 
@@ -179,15 +183,17 @@ impl Template {
     /// # Errors
     /// `template` when the template refuses the messages.
     pub fn render(&self, messages: &[Message], prompt: bool) -> Result<String> {
-        let turns: Vec<Turn<'_>> =
-            messages.iter().map(|m| Turn { role: m.role.name(), content: &m.content }).collect();
+        let turns: Vec<Value> = messages
+            .iter()
+            .map(|m| minijinja::context! { role => m.role.name(), content => m.content.clone() })
+            .collect();
         let template = self.env.get_template(NAME).map_err(|e| failed(&e))?;
         template
             .render(minijinja::context! {
                 messages => turns,
                 add_generation_prompt => prompt,
-                bos_token => self.bos,
-                eos_token => self.eos,
+                bos_token => self.bos.clone(),
+                eos_token => self.eos.clone(),
             })
             .map_err(|e| failed(&e))
     }

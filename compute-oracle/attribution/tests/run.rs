@@ -1,0 +1,249 @@
+//! A whole run on the tiny base: equal on every machine setting, exact after a
+//! stop, and telling who cheated.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test")]
+
+use std::path::{Path, PathBuf};
+use weft_attribution::{compare, execute, Comparison, ExecOptions, RunInputs, RunOutput};
+use weft_data::{JobData, JobRecord, Tokenizer};
+use weft_engine::{Base, Compute, Event, EventKind, Isa};
+use weft_protocol::{
+    dec::Dec,
+    hash::ZERO,
+    recipe::{Length, Recipe},
+    record::Record,
+    run::{Outcome, Snapshot},
+};
+
+fn tiny() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tiny-base")
+}
+
+struct World {
+    base: Base,
+    data: JobData,
+    recipe: Recipe,
+}
+
+fn recipe() -> Recipe {
+    let mut recipe = Recipe::attributed();
+    recipe.r = 4;
+    recipe.alpha = 8;
+    recipe.batch_size = 4;
+    recipe.max_seq_len = 64;
+    recipe.length = Length::MaxSteps(7);
+    recipe.warmup = weft_protocol::recipe::Warmup::Steps(1);
+    recipe.learning_rate = Dec::parse("5e-3").unwrap();
+    recipe.eps_root = Dec::parse("1e-7").unwrap();
+    recipe.record_clip = Dec::parse("4").unwrap();
+    recipe
+}
+
+fn world(recipe: Recipe) -> World {
+    let base = Base::load(&tiny()).unwrap();
+    let tok = Tokenizer::from_dir(&tiny()).unwrap();
+    let records: Vec<JobRecord> = (0..24u8)
+        .map(|i| {
+            let record = Record::pair(&format!("What is number {i}?"), &format!("It is {}.", i * 7 % 11));
+            JobRecord { record_id: record.id(&ZERO), record, owner: [i % 3 + 1; 32], snapshot: usize::from(i >= 12) }
+        })
+        .collect();
+    let snapshot = |datanet: u32| Snapshot { datanet, root: [9; 32], records: 12, clusters: ZERO };
+    let data = JobData::build(&tok, &[snapshot(1), snapshot(4)], &records, &recipe, &[5; 32], recipe.attribution).unwrap();
+    World { base, data, recipe }
+}
+
+impl World {
+    fn inputs(&self) -> RunInputs<'_> {
+        RunInputs {
+            base: &self.base,
+            data: &self.data,
+            recipe: &self.recipe,
+            run_id: [3; 32],
+            seed: [5; 32],
+            method: u16::from(self.recipe.attribution),
+            score_shift: 40,
+            base_ppm: 200_000,
+            base_name: "weft/tiny",
+        }
+    }
+
+    fn run(&self, opts: &ExecOptions) -> RunOutput {
+        execute(&self.inputs(), opts, &mut |_| ()).unwrap()
+    }
+}
+
+fn on(isa: Isa, threads: usize) -> ExecOptions {
+    ExecOptions { compute: Compute { isa, threads }, secret: Some([8; 32]), ..ExecOptions::default() }
+}
+
+#[test]
+fn run_should_give_equal_commitments_when_threads_and_instructions_differ() {
+    let w = world(recipe());
+    let first = w.run(&on(Isa::Reference, 1));
+    assert_eq!(first.outcome, Outcome::Done);
+    assert_eq!((first.n_done, first.states.len()), (7, 16));
+    assert!(first.scores.iter().any(|s| *s > 0) && first.scores.iter().any(|s| *s < 0), "{:?}", first.scores);
+    let payout = first.payout.as_ref().unwrap();
+    assert!(!payout.rough);
+    assert_eq!(payout.parts().iter().map(|p| p.paid).sum::<u128>(), 1_000_000_000_000);
+    let opening = first.opening(ZERO).unwrap();
+    assert!(opening.matches(first.commit.as_ref().unwrap()));
+    for isa in [Isa::Reference, Isa::Scalar, Isa::Avx2, Isa::Avx512] {
+        for threads in [1, 2, 3, 8] {
+            let again = w.run(&on(isa, threads));
+            assert_eq!(compare(&again, &first.states, first.commit.as_ref(), Some(&[8; 32])), Comparison::Identical, "{isa:?} {threads}");
+            assert_eq!(again.adapter, first.adapter);
+            assert_eq!(again.commit, first.commit);
+        }
+    }
+}
+
+#[test]
+fn every_trainable_should_move_when_three_steps_are_done() {
+    let mut r = recipe();
+    r.length = Length::MaxSteps(3);
+    let w = world(r);
+    let out = w.run(&on(Isa::detect(), 2));
+    let layout = weft_engine::Layout::new(&w.base, &w.recipe).unwrap();
+    let file = out.adapter.unwrap().safetensors;
+    let tensors = weft_protocol::peft::tensors(layout.slots(), &file).unwrap();
+    let init = layout.init(&[5; 32]);
+    for (i, raw) in tensors.iter().enumerate() {
+        let before = weft_engine::lora::bytes_of(&init[layout.range(i)]);
+        assert_ne!(*raw, &before[..], "{}", layout.slots()[i].name);
+    }
+}
+
+#[test]
+fn run_should_end_equal_when_it_is_stopped_at_every_state() {
+    let w = world(recipe());
+    let whole = tempfile::tempdir().unwrap();
+    let undisturbed = w.run(&ExecOptions { dir: Some(whole.path().into()), ..on(Isa::detect(), 2) });
+    let text = std::fs::read_to_string(whole.path().join("events.jsonl")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut stops = 0;
+    let output = loop {
+        let opts = ExecOptions { dir: Some(dir.path().into()), ..on(Isa::detect(), 1) };
+        let control = opts.control.clone();
+        let mut seen = 0;
+        let result = execute(&w.inputs(), &opts, &mut |e| {
+            // Stops after the second step of each process, so that every state is a place to resume.
+            if matches!(e.kind, EventKind::Step { .. } | EventKind::Replay { .. }) {
+                seen += 1;
+                if seen == 2 {
+                    control.stop();
+                }
+            }
+        });
+        match result {
+            Ok(out) => break out,
+            Err(e) => assert_eq!(e.code(), "stopped"),
+        }
+        stops += 1;
+        assert!(stops < 20);
+    };
+    assert!(stops >= 5);
+    assert_eq!(output.states, undisturbed.states);
+    assert_eq!(output.adapter, undisturbed.adapter);
+    assert_eq!(output.commit, undisturbed.commit);
+    assert_eq!(output.checkpoints.len(), undisturbed.checkpoints.len());
+    for ((u, a), (v, b)) in output.checkpoints.iter().zip(&undisturbed.checkpoints) {
+        assert_eq!((u, std::fs::read(a).unwrap()), (v, std::fs::read(b).unwrap()));
+    }
+    let steps = |text: &str| {
+        let mut seq = 0;
+        let mut all = Vec::new();
+        for line in text.lines() {
+            let event: Event = serde_json::from_str(line).unwrap();
+            assert_eq!(event.seq, seq);
+            seq += 1;
+            if let EventKind::Step { step, loss, grad_norm, learning_rate, .. } = event.kind {
+                all.push((step, loss.to_bits(), grad_norm.to_bits(), learning_rate.to_bits()));
+            }
+        }
+        all
+    };
+    let resumed = std::fs::read_to_string(dir.path().join("events.jsonl")).unwrap();
+    assert_eq!(steps(&resumed), steps(&text));
+
+    // Another run refuses the folder.
+    let mut other = w.inputs();
+    other.run_id = [4; 32];
+    let opts = ExecOptions { dir: Some(dir.path().into()), ..on(Isa::detect(), 1) };
+    assert_eq!(execute(&other, &opts, &mut |_| ()).unwrap_err().code(), "resume_mismatch");
+}
+
+#[test]
+fn replay_should_be_equal_when_states_are_recomputed_from_checkpoints() {
+    let w = world(recipe());
+    let kept = w.run(&on(Isa::detect(), 2));
+    let dir = tempfile::tempdir().unwrap();
+    let opts = ExecOptions { dir: Some(dir.path().into()), ..on(Isa::detect(), 2) };
+    let _ = w.run(&opts);
+    // Only the last forward state is left: every tape must be recomputed from the start.
+    for entry in std::fs::read_dir(dir.path().join("ckpt")).unwrap() {
+        let path = entry.unwrap().path();
+        let u: u32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        if u > 7 || u == 3 {
+            std::fs::remove_dir_all(path).unwrap();
+        }
+    }
+    let again = w.run(&opts);
+    assert_eq!(again.states, kept.states);
+    assert_eq!(again.commit, kept.commit);
+}
+
+#[test]
+fn juror_should_work_on_inner_states_when_it_resumes() {
+    let w = world(recipe());
+    let draw = Some([6; 32]);
+    let fresh = w.run(&ExecOptions { jury_draw: draw, ..on(Isa::detect(), 2) });
+    assert!(fresh.work.is_some());
+    let dir = tempfile::tempdir().unwrap();
+    let opts = ExecOptions { dir: Some(dir.path().into()), ..on(Isa::detect(), 2) };
+    let _ = w.run(&opts);
+    let resumed = w.run(&ExecOptions { jury_draw: draw, ..opts });
+    assert_eq!(resumed.work, fresh.work);
+    let other = w.run(&ExecOptions { jury_draw: Some([7; 32]), ..on(Isa::detect(), 2) });
+    assert_ne!(other.work, fresh.work);
+}
+
+#[test]
+fn run_should_have_no_reverse_states_when_attribution_is_off() {
+    let mut r = Recipe { attribution: false, ..recipe() };
+    r.record_clip = Dec::ZERO;
+    r.max_grad_norm = Dec::ONE;
+    let w = world(r);
+    let out = w.run(&on(Isa::detect(), 2));
+    assert_eq!(out.states.len(), 8);
+    assert_eq!((out.r_0, out.x), (ZERO, 0));
+    assert!(out.scores.is_empty());
+    assert_eq!(out.parts().iter().map(|p| p.paid).sum::<u128>(), 1_000_000_000_000);
+    assert_eq!(out.audit_states().1, ZERO);
+}
+
+#[cfg(feature = "adversary")]
+#[test]
+fn comparison_should_find_the_lie_when_an_oracle_cheats() {
+    use weft_attribution::Tamper;
+    let w = world(recipe());
+    let honest = w.run(&on(Isa::detect(), 2));
+    for (tamper, want) in [
+        (Tamper::SkipSteps, "states"),
+        (Tamper::SwapData, "states"),
+        (Tamper::ForeignAdapter, "model_commitment"),
+        (Tamper::InflateScore, "attribution_commitment"),
+    ] {
+        let lie = w.run(&ExecOptions { tamper, ..on(Isa::detect(), 2) });
+        assert_eq!(lie.data_root, honest.data_root);
+        let found = compare(&honest, &lie.states, lie.commit.as_ref(), Some(&[8; 32]));
+        match found {
+            Comparison::FirstDifference { u, .. } => {
+                assert_eq!(want, "states");
+                assert!(u > 0);
+            }
+            Comparison::Field { field } => assert_eq!(field, want),
+            other => panic!("{tamper:?}: {other:?}"),
+        }
+    }
+}
