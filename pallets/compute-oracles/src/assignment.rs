@@ -86,7 +86,8 @@ impl<T: Config> Pallet<T> {
         tier: Tier,
         blocks: RunBlocks,
     ) -> Option<RunLimits> {
-        if !matches!(tier, Tier::Full(_)) {
+        let Tier::Full(verifiers) = tier else { return None };
+        if u32::from(verifiers) > MAX_VERIFIERS / 2 {
             return None;
         }
         let timers = TimerParams::<T>::get();

@@ -92,13 +92,15 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Whether the chain could mint what is opened: the job's method and Datanets, all points or none. An honest opening
-    /// always passes; one that could never be minted counts as none.
+    /// Whether the chain could mint what is opened: the job's method and Datanets, all points or none, and none without a
+    /// leaf. An honest opening always passes; one that could never be minted counts as none.
     fn can_mint(key: RunKey, run: &RunOf<T>, opening: &Opening) -> bool {
         let Some(terms) = Self::job_of(key).ok().and_then(T::Jobs::terms) else { return false };
         let known = opening.parts.iter().all(|part| terms.datanets.contains(&part.datanet));
         let points = opening.parts.iter().try_fold(0u128, |sum, part| sum.checked_add(part.paid));
-        opening.method == run.method && known && matches!(points, Some(0 | POINTS))
+        let leafless = opening.parts.iter().any(|part| part.leaves == 0 && part.paid > 0);
+        let shared = !opening.parts.is_empty() && !leafless && matches!(points, Some(0 | POINTS));
+        opening.method == run.method && known && shared
     }
 
     /// T_run passed.

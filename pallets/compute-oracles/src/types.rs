@@ -23,7 +23,7 @@ pub const MAX_LOCKS: u32 = 64;
 pub const MAX_UNBONDINGS: u32 = 16;
 /// Most draws in one block.
 pub const MAX_DRAWS: u32 = 32;
-/// Most verifiers of one run, replacements included.
+/// Most verifiers of one run, replacements included: twice the most that a tier names.
 pub const MAX_VERIFIERS: u32 = 16;
 /// Most jurors of one draw.
 pub const MAX_JURORS: u32 = 15;

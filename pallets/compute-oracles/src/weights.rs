@@ -78,6 +78,6 @@ impl WeightInfo for () {
         bound(6_000, 600_000, 400, 400)
     }
     fn draw() -> Weight {
-        bound(10_000, 200_000, 120, 80).saturating_add(tickets().saturating_mul(8))
+        bound(30_000, 200_000, 120, 80).saturating_add(tickets().saturating_mul(8))
     }
 }

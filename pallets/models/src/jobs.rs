@@ -282,7 +282,7 @@ impl<T: Config> Pallet<T> {
         draft.limits = T::Oracles::limits(spec.fee, spec.value, draft.steps, spec.tier, blocks);
         match draft.limits {
             Some(limits) => draft.escrow.verification = limits.verification,
-            None if matches!(spec.tier, Tier::Full(_)) => draft.refuse(Error::<T>::AmountTooLarge),
+            None if matches!(spec.tier, Tier::Full(0..=MAX_VERIFIERS)) => draft.refuse(Error::<T>::AmountTooLarge),
             None => {}
         }
     }
@@ -291,6 +291,9 @@ impl<T: Config> Pallet<T> {
         let verifiers = spec.tier.verifiers();
         if matches!(spec.tier, Tier::Spot(_)) {
             draft.refuse(Error::<T>::SpotNotBuilt);
+        }
+        if verifiers > MAX_VERIFIERS {
+            draft.refuse(Error::<T>::TierTooHigh);
         }
         if draft.limits.is_some_and(|limits| verifiers < limits.min_verifiers) {
             draft.refuse(Error::<T>::TierTooLow);

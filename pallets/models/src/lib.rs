@@ -335,6 +335,8 @@ pub mod pallet {
         TooFewVerifiers,
         /// The tier names fewer verifiers than this chain asks for. Raise the tier.
         TierTooLow,
+        /// The tier names more than eight verifiers. Lower the tier.
+        TierTooHigh,
         /// An amount of the job is too large to compute with. Lower fee, value or size.
         AmountTooLarge,
         /// No job has this number. Check it.

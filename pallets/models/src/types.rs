@@ -16,6 +16,8 @@ use weft_traits::{Amount, DatanetId, GrantId, JobId, JobInput, LicenceVersion, M
 
 /// Most Datanets that one job may name.
 pub const MAX_INPUTS: u32 = 16;
+/// Most verifiers that a tier names.
+pub const MAX_VERIFIERS: u8 = 8;
 /// Longest encoded recipe in bytes.
 pub const MAX_RECIPE: u32 = 33 * 1024;
 /// Most generations between a model and its first ancestor.

@@ -134,9 +134,12 @@ fn reveal_nonces_should_fail_by_name() {
 
 #[test]
 fn reveal_nonces_should_refuse_what_could_not_be_minted() {
-    for spoil in
-        [|part: &mut Part| part.datanet = 5, |part: &mut Part| part.paid = 7, |part: &mut Part| part.paid = 2 * WEFT]
-    {
+    for spoil in [
+        |part: &mut Part| part.datanet = 5,
+        |part: &mut Part| part.paid = 7,
+        |part: &mut Part| part.leaves = 0,
+        |part: &mut Part| part.paid = 2 * WEFT,
+    ] {
         build_and_execute(1, || {
             submit(1);
             take(0);
@@ -172,5 +175,49 @@ fn duties_should_name_what_is_due() {
         assert_eq!(due(OTHERS[0].clone()), []);
         assert!(Stored::<Test>::get(&OTHERS[0]).unwrap().locked > 0);
         assert!(Oracles::run(JOB).is_some() && Oracles::oracle(ORACLE).is_some());
+    });
+}
+
+#[test]
+fn reveal_nonces_should_refuse_an_opening_without_parts() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        let mut truth = Truth::of(JOB);
+        let opening = truth.opening.as_mut().unwrap();
+        opening.parts.clear();
+        truth.commit.attribution_commitment = opening.attribution_commitment();
+        commit(JOB, &truth);
+        assert_ok!(audit_commit(&OTHERS[0], JOB, &truth));
+        assert_noop!(reveal(JOB, &truth), Error::<Test>::OpeningMismatch);
+    });
+}
+
+#[test]
+fn take_should_fail_when_the_oracle_has_too_many_locks() {
+    build_and_execute(1, || {
+        submit(1);
+        Stored::<Test>::mutate(&ORACLE, |oracle| oracle.as_mut().unwrap().locks = 64);
+        assert_noop!(Oracles::take(signed(&ORACLE), 0), Error::<Test>::TooManyLocks);
+        Stored::<Test>::mutate(&ORACLE, |oracle| oracle.as_mut().unwrap().locks = 0);
+    });
+}
+
+#[test]
+fn reveal_nonces_should_wait_for_the_replacement() {
+    build_and_execute(2, || {
+        // GIVEN two verifiers, one silent, and nobody to replace it
+        submit(2);
+        take(0);
+        let truth = Truth::of(JOB);
+        commit(JOB, &truth);
+        assert_ok!(audit_commit(&OTHERS[0], JOB, &truth));
+        pass_deadline(JOB);
+        assert_noop!(reveal(JOB, &truth), Error::<Test>::TooEarly);
+        assert_ok!(poke(0));
+        // THEN the oracle may reveal as soon as the draw finds nobody
+        blocks(2);
+        assert_ok!(reveal(JOB, &truth));
+        assert_eq!(phase(JOB), Phase::Answering);
     });
 }

@@ -99,6 +99,7 @@ fn submit_job_should_refuse_by_name() {
         refused(JobSpec { inputs: Default::default(), ..spec() }, Error::GrantMissing);
         refused(JobSpec { tier: Tier::Full(0), ..spec() }, Error::TierTooLow);
         refused(JobSpec { tier: Tier::Full(2), ..spec() }, Error::TooFewVerifiers);
+        refused(JobSpec { tier: Tier::Full(9), ..spec() }, Error::TierTooHigh);
         refused(JobSpec { fee: u128::MAX, ..spec() }, Error::AmountTooLarge);
     });
 }
