@@ -174,8 +174,7 @@ pub fn compute(isa: &str, threads: usize) -> CliResult<Compute> {
 #[derive(Default)]
 pub struct Options {
     /// Makes this daemon dishonest, for the tests that prove it loses.
-    #[cfg(feature = "adversary")]
-    pub tamper: weft_attribution::run::Tamper,
+    pub tamper: weft_attribution::Tamper,
 }
 
 /// Runs the daemon until SIGTERM or Ctrl-C.
@@ -204,7 +203,7 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
             Arc::clone(&client),
             store.clone(),
             bases.clone(),
-            compute.clone(),
+            compute,
             s.public_key().0,
             data_dir.clone(),
             config.limits.queue,
@@ -219,11 +218,10 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
             db: db.clone(),
             data_dir: data_dir.clone(),
             bases: bases.clone(),
-            compute: compute.clone(),
+            compute,
             take_jobs: config.oracle.take_jobs,
             progress: progress.clone(),
             control: control.clone(),
-            #[cfg(feature = "adversary")]
             tamper: options.tamper,
         };
         let stopped = stopped.clone();
@@ -235,8 +233,6 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
         })?;
         chain_thread = Some(thread);
     }
-    #[cfg(not(feature = "adversary"))]
-    let _ = options;
 
     let listen = config.server.listen.clone();
     let app = Arc::new(App { client, db: db.clone(), store, progress, serving, payments, signer, config });

@@ -8,6 +8,7 @@
 mod call;
 mod client;
 mod error;
+mod events;
 mod state;
 
 pub mod attribution;

@@ -1,7 +1,10 @@
 //! Pallet models: base models, jobs, models.
 
 use codec::{Decode, Encode};
-use subxt::ext::scale_decode::DecodeAsType;
+use subxt::ext::{
+    scale_decode::DecodeAsType,
+    scale_value::{At, Value, ValueDef},
+};
 use weft_protocol::{
     hash::Hash,
     job::{JobState, Tier},
@@ -300,6 +303,42 @@ pub struct Quote {
     pub stake: u128,
     /// Timers.
     pub blocks: RunBlocks,
+    /// Why submission would fail; empty when it would pass.
+    refusals: Vec<Value>,
+}
+
+impl Quote {
+    /// Why submission would fail, by the runtime's own names; empty when it would pass.
+    #[must_use]
+    pub fn refusals(&self, state: &State) -> Vec<ChainError> {
+        self.refusals.iter().map(|r| named(r, state)).collect()
+    }
+}
+
+/// Turns an encoded `DispatchError` into cause and next step, from the metadata's own docs.
+fn named(refusal: &Value, state: &State) -> ChainError {
+    let module = match &refusal.value {
+        ValueDef::Variant(v) if v.name == "Module" => v.values.at(0usize),
+        _ => None,
+    };
+    let number = |v: Option<&Value>| v.and_then(Value::as_u128).and_then(|n| u8::try_from(n).ok());
+    let index = number(module.and_then(|m| m.at("index")));
+    let error = number(module.and_then(|m| m.at("error")).and_then(|e| e.at(0usize)));
+    let metadata = state.at.metadata();
+    let found = index.zip(error).and_then(|(index, error)| {
+        let pallet = metadata.pallet_by_error_index(index)?;
+        let variant = pallet.error_variant_by_index(error)?;
+        Some(ChainError::Refused {
+            pallet: pallet.name().to_string(),
+            name: variant.name.clone(),
+            docs: variant.docs.join(" ").trim().to_string(),
+        })
+    });
+    found.unwrap_or_else(|| ChainError::Refused {
+        pallet: "System".into(),
+        name: "DispatchError".into(),
+        docs: refusal.to_string(),
+    })
 }
 
 /// A base model.
@@ -335,6 +374,16 @@ pub async fn model(state: &State, id: u32) -> Result<Option<Model>, ChainError> 
 /// Prices of a version.
 pub async fn price(state: &State, model: u32, version: u32) -> Result<Option<Price>, ChainError> {
     state.get(PALLET, "Prices", (model, version)).await
+}
+
+/// The price in force at this block, with its version: a new one waits for its notice.
+pub async fn price_in_force(state: &State, model: u32, newest: u32) -> Result<(u32, Price), ChainError> {
+    for version in (0..=newest).rev() {
+        if let Some(found) = price(state, model, version).await?.filter(|p| p.from <= state.head.number) {
+            return Ok((version, found));
+        }
+    }
+    Ok((newest, Price::default()))
 }
 
 /// What the job would cost and what would refuse it.

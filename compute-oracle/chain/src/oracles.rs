@@ -146,6 +146,71 @@ pub struct Run {
     pub ended: Option<(RunOutcome, u32)>,
 }
 
+/// Where a verifier stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DecodeAsType, serde::Serialize)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+#[serde(rename_all = "snake_case")]
+pub enum AuditState {
+    /// Owes its blind answer.
+    Drawn,
+    /// Owes its open answer once the nonces are out.
+    Committed,
+    /// It agreed.
+    Agreed,
+    /// It disagreed.
+    Disagreed,
+    /// It was silent.
+    Missed,
+}
+
+/// A verifier's part in a run.
+#[derive(Clone, Copy, Debug, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Audit {
+    /// Where it stands.
+    pub state: AuditState,
+}
+
+/// A juror's part.
+#[derive(Clone, Debug, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Juror {
+    /// Account.
+    pub who: Static<[u8; 32]>,
+    /// Blind answer.
+    pub commitment: Option<Hash>,
+}
+
+/// A jury.
+#[derive(Clone, Debug, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Jury {
+    /// Members.
+    pub members: Vec<Juror>,
+}
+
+/// A run with those who check it.
+#[derive(Clone, Debug, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct RunView {
+    /// The run.
+    pub run: Run,
+    /// Verifiers.
+    pub audits: Vec<(Static<[u8; 32]>, Audit)>,
+    /// Juries of the present question.
+    pub juries: Vec<(u32, Jury)>,
+}
+
+/// Stake on its way out.
+#[derive(Clone, Copy, Debug, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Unbond {
+    /// Amount.
+    pub amount: u128,
+    /// Clock value from which it can be withdrawn.
+    pub due: u32,
+}
+
 /// What an account must do.
 #[derive(Clone, Debug, PartialEq, Eq, DecodeAsType)]
 #[decode_as_type(crate_path = "subxt::ext::scale_decode")]
@@ -204,6 +269,16 @@ pub async fn oracle(state: &State, who: &[u8; 32]) -> Result<Option<Oracle>, Cha
 /// A job's run.
 pub async fn run(state: &State, job: u32) -> Result<Option<Run>, ChainError> {
     state.get(PALLET, "Runs", (Static(RunKey::Job(job)),)).await
+}
+
+/// A job's run with its verifiers and jurors.
+pub async fn run_view(state: &State, job: u32) -> Result<Option<RunView>, ChainError> {
+    state.view(PALLET, "run", (Static(RunKey::Job(job)),)).await
+}
+
+/// Stake of an oracle on its way out.
+pub async fn unbonding(state: &State, who: &[u8; 32]) -> Result<Vec<Unbond>, ChainError> {
+    Ok(state.get(PALLET, "Unbonding", (*who,)).await?.unwrap_or_default())
 }
 
 /// What `who` must do now.

@@ -73,10 +73,9 @@ async fn list(app: &App, state: &weft_chain::State) -> Result<Vec<Value>, ApiErr
         .collect();
     for (id, m) in serving.listed(state).await.map_err(|e| ApiError::internal(e.to_string()))? {
         let base = base_id(&m.base);
-        let price = weft_chain::models::price(state, id, m.price_version)
+        let (_, price) = weft_chain::models::price_in_force(state, id, m.price_version)
             .await
-            .map_err(|e| ApiError::internal(e.to_string()))?
-            .unwrap_or_default();
+            .map_err(|e| ApiError::internal(e.to_string()))?;
         data.push(model_object(
             &model_id(&m, id),
             0,
@@ -244,8 +243,9 @@ pub async fn completions(
                 .await
                 .map_err(internal)?
                 .ok_or_else(|| ApiError::model_not_found(&request.model))?;
-            let price = weft_chain::models::price(&state, id, m.price_version).await.map_err(internal)?.unwrap_or_default();
-            Some((id, price, m.price_version))
+            let (version, price) =
+                weft_chain::models::price_in_force(&state, id, m.price_version).await.map_err(internal)?;
+            Some((id, price, version))
         }
     };
     let ticket = app.payments.reserve(&state, &public, priced, tokens_in, checked.max_tokens).await?;

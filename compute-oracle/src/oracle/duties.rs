@@ -57,8 +57,7 @@ pub struct Work {
     /// Stops the engine at shutdown.
     pub control: Control,
     /// Makes this daemon dishonest, for the tests that prove it loses.
-    #[cfg(feature = "adversary")]
-    pub tamper: weft_attribution::run::Tamper,
+    pub tamper: weft_attribution::Tamper,
 }
 
 impl Work {
@@ -304,7 +303,7 @@ impl DutyLoop {
         // The duty itself proves, at this finalised block, that the run is assigned to or drawn for this account.
         gather::grants_live(state, &facts).await?;
         self.work.progress.phase(job, role.name(), "loading", json!({ "block": state.head.number })).await;
-        let prepared = runs::prepare(state, facts, &run.oracle.0, seed, base, &self.work.store).await?;
+        let prepared = runs::prepare(facts, &run.oracle.0, seed, base, &self.work.store)?;
         self.work
             .db
             .set_job(&JobRow {
@@ -320,6 +319,14 @@ impl DutyLoop {
             Role::Juror { draw } => Some(draw),
             Role::Oracle | Role::Verifier => None,
         };
+        let how = runs::How {
+            compute: work.compute,
+            dir: Some(folder.engine()),
+            jury_draw: draw,
+            also_keep: Vec::new(),
+            control: work.control.clone(),
+            tamper: if role == Role::Oracle { work.tamper } else { weft_attribution::Tamper::None },
+        };
         let number = state.head.number;
         let spawned = std::thread::Builder::new().name(format!("run-{job}")).spawn(move || {
             // The chain task answers in time because computation yields to it.
@@ -329,14 +336,7 @@ impl DutyLoop {
             let progress = work.progress.clone();
             let mut on_event = |event: &Event| progress.event(job, role.name(), event);
             let done = (|| -> CliResult<()> {
-                #[cfg(feature = "adversary")]
-                let output = if role == Role::Oracle {
-                    prepared.execute_tampered(&work.compute, Some(folder.engine()), &work.control, &mut on_event, &work.tamper)?
-                } else {
-                    prepared.execute(&work.compute, Some(folder.engine()), draw, &work.control, &mut on_event)?
-                };
-                #[cfg(not(feature = "adversary"))]
-                let output = prepared.execute(&work.compute, Some(folder.engine()), draw, &work.control, &mut on_event)?;
+                let output = prepared.execute(&how, &mut on_event)?;
                 folder.keep(&RunRecord::of(&output))
             })();
             if let Err(e) = done {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use codec::{Decode, Encode};
-use weft_attribution::run::{self as engine_run, ExecOptions, RunInputs, RunOutput};
+use weft_attribution::{execute, ExecOptions, RunError, RunInputs, RunOutput, Tamper};
 use weft_chain::{oracles, State};
 use weft_data::{JobData, JobRecord as DataRecord, Tokenizer};
 use weft_engine::{Base, Compute, Control, Event};
@@ -84,7 +84,7 @@ pub fn data_error(e: weft_data::DataError) -> CliError {
 }
 
 /// An error of a run.
-pub fn run_error(e: engine_run::RunError) -> CliError {
+pub fn run_error(e: RunError) -> CliError {
     coded(Exit::Failed, e.code(), &e.to_string())
 }
 
@@ -107,18 +107,35 @@ pub struct Prepared {
     pub run_id: Hash,
     /// The seed.
     pub seed: Hash,
+    /// Name of the base in `adapter_config.json`.
+    pub base_name: String,
+}
+
+/// How to execute: changes no bit of an honest result.
+#[derive(Clone, Default)]
+pub struct How {
+    /// Threads and instruction set.
+    pub compute: Compute,
+    /// Folder of checkpoints: an interrupted run resumes from there.
+    pub dir: Option<PathBuf>,
+    /// Bytes drawn with a jury: asks for the juror's work.
+    pub jury_draw: Option<Hash>,
+    /// Further states to keep, by u.
+    pub also_keep: Vec<u32>,
+    /// Stops it.
+    pub control: Control,
+    /// Dishonesty, for the tests that prove it loses.
+    pub tamper: Tamper,
 }
 
 /// Builds a run's inputs from the chain and the store. The caller has checked that it may read the records.
-pub async fn prepare(
-    state: &State,
+pub fn prepare(
     facts: JobFacts,
     oracle: &AccountId,
     seed: Hash,
     base: Arc<LoadedBase>,
     store: &BlobStore,
 ) -> CliResult<Prepared> {
-    let _ = state;
     let records = gather::records(&facts, store)?;
     let run_id = run::run_id(&facts.job.spec_hash, oracle, &seed);
     let places: BTreeMap<u32, usize> =
@@ -132,27 +149,27 @@ pub async fn prepare(
             owner: r.owner,
         })
         .collect();
-    let tokenizer = base.tokenizer.clone().with_job_time(facts.job.time_ms);
+    let tokenizer = Tokenizer::from_dir(&base.dir).map_err(data_error)?.with_job_time(facts.job.time_ms);
     let attribution = facts.job.method != 0;
     let data = JobData::build(&tokenizer, &facts.spec.snapshots, &list, &facts.recipe, &seed, attribution)
         .map_err(data_error)?;
-    Ok(Prepared { facts, base, data, run_id, seed })
+    let base_name = crate::serving::base_id(&facts.job.base);
+    Ok(Prepared { facts, base, data, run_id, seed, base_name })
 }
 
 impl Prepared {
-    /// Runs it in the calling thread. `dir` holds checkpoints: an interrupted run resumes from there.
-    pub fn execute(
-        &self,
-        compute: &Compute,
-        dir: Option<PathBuf>,
-        jury_draw: Option<Hash>,
-        control: &Control,
-        progress: &mut dyn FnMut(&Event),
-    ) -> CliResult<RunOutput> {
-        let inputs = self.inputs();
-        let options =
-            ExecOptions { compute: compute.clone(), dir, secret: None, control: control.clone(), jury_draw };
-        engine_run::execute(&inputs, &options, progress).map_err(run_error)
+    /// Runs it in the calling thread.
+    pub fn execute(&self, how: &How, progress: &mut dyn FnMut(&Event)) -> CliResult<RunOutput> {
+        let options = ExecOptions {
+            compute: how.compute,
+            dir: how.dir.clone(),
+            secret: None,
+            control: how.control.clone(),
+            jury_draw: how.jury_draw,
+            also_keep: how.also_keep.clone(),
+            tamper: how.tamper,
+        };
+        execute(&self.inputs(), &options, progress).map_err(run_error)
     }
 
     /// The engine's view of the inputs.
@@ -167,6 +184,7 @@ impl Prepared {
             method: self.facts.job.method,
             score_shift: self.facts.job.score_shift,
             base_ppm: self.facts.job.terms.base_ppm,
+            base_name: &self.base_name,
         }
     }
 }
@@ -213,10 +231,10 @@ impl RunRecord {
             data_root: output.data_root,
             model_commitment: output.model_commitment,
             attribution_commitment: output.attribution_commitment,
-            opening: output.opening.clone(),
+            opening: output.opening(weft_protocol::hash::ZERO),
             adapter: output.adapter.as_ref().map(|a| a.safetensors.clone()),
             adapter_config: output.adapter.as_ref().map(|a| a.config_json.clone()),
-            leaves: output.leaves.clone(),
+            leaves: (0..output.parts().len()).map(|i| output.leaves(i).to_vec()).collect(),
             work: output.work,
             audit: output.audit_states(),
             scores: output.scores.clone(),
