@@ -15,6 +15,12 @@ pub(crate) struct Cli {
     /// How to run a node.
     #[clap(flatten)]
     pub(crate) run: RunCmd,
+
+    /// Folder in which compiled runtime code is kept; nodes of one machine may share it.
+    ///
+    /// By default it lies in the folder of the chain.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) wasm_cache: Option<std::path::PathBuf>,
 }
 
 /// What the program does instead of running a node.

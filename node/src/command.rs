@@ -54,28 +54,28 @@ pub(crate) fn run() -> sc_cli::Result<()> {
         Some(Subcommand::CheckBlock(cmd)) => {
             let runner = cli.create_runner(cmd)?;
             runner.async_run(|config| {
-                let PartialComponents { client, task_manager, import_queue, .. } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, import_queue, .. } = service::new_partial(&config, None)?;
                 Ok((cmd.run(client, import_queue), task_manager))
             })
         }
         Some(Subcommand::ExportBlocks(cmd)) => {
             let runner = cli.create_runner(cmd)?;
             runner.async_run(|config| {
-                let PartialComponents { client, task_manager, .. } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, .. } = service::new_partial(&config, None)?;
                 Ok((cmd.run(client, config.database), task_manager))
             })
         }
         Some(Subcommand::ExportState(cmd)) => {
             let runner = cli.create_runner(cmd)?;
             runner.async_run(|config| {
-                let PartialComponents { client, task_manager, .. } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, .. } = service::new_partial(&config, None)?;
                 Ok((cmd.run(client, config.chain_spec), task_manager))
             })
         }
         Some(Subcommand::ImportBlocks(cmd)) => {
             let runner = cli.create_runner(cmd)?;
             runner.async_run(|config| {
-                let PartialComponents { client, task_manager, import_queue, .. } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, import_queue, .. } = service::new_partial(&config, None)?;
                 Ok((cmd.run(client, import_queue), task_manager))
             })
         }
@@ -86,7 +86,7 @@ pub(crate) fn run() -> sc_cli::Result<()> {
         Some(Subcommand::Revert(cmd)) => {
             let runner = cli.create_runner(cmd)?;
             runner.async_run(|config| {
-                let PartialComponents { client, task_manager, backend, .. } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, backend, .. } = service::new_partial(&config, None)?;
                 let aux_revert = Box::new(|client: std::sync::Arc<service::FullClient>, backend, blocks| {
                     sc_consensus_babe::revert(client.clone(), backend, blocks)?;
                     sc_consensus_grandpa::revert(client, blocks)?;
@@ -101,10 +101,15 @@ pub(crate) fn run() -> sc_cli::Result<()> {
         }
         None => {
             let runner = cli.create_runner(&cli.run)?;
+            let wasm_cache = cli.wasm_cache.clone();
             runner.run_node_until_exit(|config| async move {
                 match config.network.network_backend {
-                    NetworkBackendType::Libp2p => service::new_full::<sc_network::NetworkWorker<_, _>>(config),
-                    NetworkBackendType::Litep2p => service::new_full::<sc_network::Litep2pNetworkBackend>(config),
+                    NetworkBackendType::Libp2p => {
+                        service::new_full::<sc_network::NetworkWorker<_, _>>(config, wasm_cache.as_deref())
+                    }
+                    NetworkBackendType::Litep2p => {
+                        service::new_full::<sc_network::Litep2pNetworkBackend>(config, wasm_cache.as_deref())
+                    }
                 }
                 .map_err(sc_cli::Error::Service)
             })

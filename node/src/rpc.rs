@@ -5,7 +5,8 @@ use crate::service::{FullBackend, FullClient, FullPool, FullSelectChain};
 use jsonrpsee::RpcModule;
 use sc_consensus_babe::BabeWorkerHandle;
 use sc_consensus_grandpa::{FinalityProofProvider, GrandpaJustificationStream, SharedAuthoritySet, SharedVoterState};
-use sc_rpc_api::SubscriptionTaskExecutor;
+
+use sp_core::traits::SpawnNamed;
 use sp_keystore::KeystorePtr;
 use std::sync::Arc;
 use weft_runtime::{Block, BlockNumber, Hash};
@@ -33,7 +34,7 @@ pub(crate) struct Deps {
     /// Proofs of finality.
     pub(crate) finality: Arc<FinalityProofProvider<FullBackend, Block>>,
     /// Runs subscriptions.
-    pub(crate) executor: SubscriptionTaskExecutor,
+    pub(crate) executor: Arc<dyn SpawnNamed>,
 }
 
 /// Makes the module with all groups.

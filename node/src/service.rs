@@ -1,6 +1,9 @@
 //! Puts the parts of a node together: database, import, transaction pool, network, RPC, BABE and GRANDPA.
 
-use crate::rpc;
+use crate::{
+    executor::{executor, Genesis},
+    rpc,
+};
 use futures::FutureExt;
 use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
@@ -10,7 +13,7 @@ use sc_service::{error::Error as ServiceError, ChainType, Configuration, TaskMan
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_babe::inherents::BabeCreateInherentDataProviders;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use weft_runtime::{Block, Hash, RuntimeApi};
 
 /// Runs the blob. It uses no host functions but the standard ones.
@@ -71,8 +74,9 @@ fn gossip_duration(slot: Duration) -> Duration {
     slot.checked_div(GOSSIPS_PER_SLOT).map_or(MAX_GOSSIP, |part| part.min(MAX_GOSSIP))
 }
 
-/// Opens the database and builds the import queue; starts nothing that talks to others.
-pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
+/// Opens the database and builds the import queue; starts nothing that talks to others. Compiled code is kept in
+/// `wasm_cache`, or in the folder of the chain.
+pub(crate) fn new_partial(config: &Configuration, wasm_cache: Option<&Path>) -> Result<Partial, ServiceError> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -84,12 +88,23 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
         })
         .transpose()?;
 
-    let (client, backend, keystore_container, task_manager) = sc_service::new_full_parts::<Block, RuntimeApi, _>(
-        config,
-        telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
-        sc_service::new_wasm_executor(&config.executor),
-        vec![],
-    )?;
+    let backend = sc_service::new_db_backend::<Block>(config.db_config())?;
+    let executor = executor(config, wasm_cache);
+    let genesis = Genesis {
+        spec: config.chain_spec.cloned_box(),
+        commit_state: !config.no_genesis(),
+        backend: backend.clone(),
+        executor: executor.clone(),
+    };
+    let (client, backend, keystore_container, task_manager) =
+        sc_service::new_full_parts_with_genesis_builder::<Block, RuntimeApi, _, _>(
+            config,
+            telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
+            executor,
+            backend,
+            genesis,
+            false,
+        )?;
     let client = Arc::new(client);
 
     let telemetry = telemetry.map(|(worker, telemetry)| {
@@ -161,7 +176,10 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
 }
 
 /// Runs a node: validator or full node, as the configuration says.
-pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<TaskManager, ServiceError> {
+pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
+    config: Configuration,
+    wasm_cache: Option<&Path>,
+) -> Result<TaskManager, ServiceError> {
     let sc_service::PartialComponents {
         client,
         backend,
@@ -171,7 +189,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) ->
         import_queue,
         transaction_pool,
         other: Consensus { block_import, grandpa_link, babe_link, babe_worker, mut telemetry },
-    } = new_partial(&config)?;
+    } = new_partial(&config, wasm_cache)?;
 
     let role = config.role;
     let name = config.network.node_name.clone();

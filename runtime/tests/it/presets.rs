@@ -87,7 +87,7 @@ fn production_should_build_when_its_placeholders_are_replaced() {
             .unwrap();
         assert_eq!(chain_params::SlotDuration::<Runtime>::get(), 6_000);
         assert_eq!(chain_params::EpochDuration::<Runtime>::get(), 2_400);
-        assert_eq!(weft_runtime::Sudo::key(), None);
+        assert_eq!(pallet_sudo::Key::<Runtime>::get(), None);
     });
 }
 
