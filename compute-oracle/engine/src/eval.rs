@@ -42,7 +42,7 @@ pub struct Tokens<'a> {
 /// Query rows of attention handled together.
 const ROWS: usize = 64;
 
-fn sized(v: &mut Vec<f32>, n: usize) -> &mut [f32] {
+pub(crate) fn sized(v: &mut Vec<f32>, n: usize) -> &mut [f32] {
     v.resize(n, 0.0);
     &mut v[..n]
 }
@@ -101,13 +101,13 @@ pub(crate) struct Work {
 }
 
 #[allow(clippy::too_many_arguments, reason = "the shape and operands of a product")]
-fn product(isa: Isa, m: usize, n: usize, k: usize, a: &[f32], a_row: usize, b: Right<'_>, out: &mut [f32]) {
+pub(crate) fn product(isa: Isa, m: usize, n: usize, k: usize, a: &[f32], a_row: usize, b: Right<'_>, out: &mut [f32]) {
     Gemm { m, n, k, a, a_row, a_col: 1, b, terms: Terms::All, out, out_row: n }.run(isa);
 }
 
 /// y = base + adapter of one projection; keeps zs.
 #[allow(clippy::too_many_arguments, reason = "operands and scratch of one linear")]
-fn linear(isa: Isa, w: &Linear, lora: Option<&Pack>, x: &[f32], t: usize, zs: &mut Vec<f32>, part: &mut Vec<f32>, y: &mut [f32]) {
+pub(crate) fn linear(isa: Isa, w: &Linear, lora: Option<&Pack>, x: &[f32], t: usize, zs: &mut Vec<f32>, part: &mut Vec<f32>, y: &mut [f32]) {
     product(isa, t, w.n_out, w.n_in, x, w.n_in, w.forward(), y);
     if let Some(bias) = &w.bias {
         for row in y.chunks_exact_mut(w.n_out) {

@@ -2,7 +2,8 @@
 
 use crate::error::{EngineError, Result};
 use crate::train::StepReport;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -38,10 +39,12 @@ pub enum EventKind {
         /// Epochs done.
         epoch: f64,
         /// Mean loss per trained token, nats.
+        #[serde(deserialize_with = "real")]
         loss: f32,
         /// Learning rate.
         learning_rate: f64,
         /// ‖G‖.
+        #[serde(deserialize_with = "real")]
         grad_norm: f32,
         /// Tokens evaluated.
         tokens: u64,
@@ -57,6 +60,7 @@ pub enum EventKind {
         /// Steps done.
         step: u32,
         /// Mean loss per trained token, nats.
+        #[serde(deserialize_with = "real")]
         loss: f32,
     },
     /// A step of the reverse part is done; `step` counts down to 0.
@@ -118,15 +122,34 @@ impl EventKind {
         }
     }
 
-    /// The event without what is measured; reals as they are printed.
-    fn deterministic(&self) -> String {
+    /// The event without what is measured.
+    fn deterministic(&self) -> Value {
         let mut v = serde_json::to_value(self).unwrap_or_default();
         if let Some(map) = v.as_object_mut() {
             map.remove("tokens_per_s");
             map.remove("eta_s");
         }
-        v.to_string()
+        v
     }
+}
+
+/// Equal but for the last digits of reals, which a reader of JSON may round.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(k, x)| b.get(k).is_some_and(|y| same(x, y)))
+        }
+        (Value::Number(x), Value::Number(y)) => match (x.as_f64(), y.as_f64()) {
+            (Some(x), Some(y)) => x == y || (x - y).abs() <= 1e-6 * x.abs().max(y.abs()),
+            _ => false,
+        },
+        _ => a == b,
+    }
+}
+
+/// JSON has no NaN: it is written as null.
+fn real<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<f32, D::Error> {
+    Ok(Option::<f32>::deserialize(d)?.unwrap_or(f32::NAN))
 }
 
 /// The stream of a run, on disk when it has a folder.
@@ -135,7 +158,7 @@ pub struct EventLog {
     path: Option<PathBuf>,
     file: Option<File>,
     seq: u64,
-    recorded: Vec<(u8, u32, String)>,
+    recorded: Vec<(u8, u32, Value)>,
 }
 
 impl EventLog {
@@ -166,7 +189,7 @@ impl EventLog {
                 log.recorded.push((class, at, event.kind.deterministic()));
             }
         }
-        log.recorded.sort();
+        log.recorded.sort_by_key(|r| (r.0, r.1));
         Ok(log)
     }
 
@@ -179,7 +202,7 @@ impl EventLog {
         if let Some((class, at)) = kind.place() {
             let found = self.recorded.binary_search_by(|r| (r.0, r.1).cmp(&(class, at)));
             if let Ok(i) = found {
-                if self.recorded[i].2 != kind.deterministic() {
+                if !same(&self.recorded[i].2, &kind.deterministic()) {
                     return Err(EngineError::ResumeMismatch {
                         path: self.path.clone().unwrap_or_default(),
                         what: "a recorded step",

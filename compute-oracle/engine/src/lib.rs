@@ -18,22 +18,26 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may unwrap"))]
 
+pub mod adapter;
 pub mod checkpoint;
 pub mod config;
 pub mod control;
 pub mod error;
 pub mod eval;
 pub mod events;
+pub mod generate;
 mod kernels;
 pub mod lora;
 pub mod train;
 pub mod vector;
 pub mod weights;
 
+pub use adapter::{merge, save_adapter, Adapter};
 pub use control::Control;
 pub use error::{EngineError, Result};
 pub use eval::{Compute, Evaluator, Tokens};
 pub use events::{Event, EventKind};
+pub use generate::{generate, Finish, GenRequest, Generation};
 pub use kernels::Isa;
 pub use lora::Layout;
 pub use weights::{base_root, Base};

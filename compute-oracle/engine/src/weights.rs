@@ -85,12 +85,6 @@ impl Linear {
     pub(crate) fn backward(&self) -> Right<'_> {
         Right::Panels(&self.backward)
     }
-
-    /// W_oi.
-    pub(crate) fn at(&self, o: usize, i: usize) -> f32 {
-        let p = crate::kernels::gemm::PANEL;
-        self.backward[(i / p) * p * self.n_out + o * p + i % p]
-    }
 }
 
 /// One block of the model.
@@ -119,40 +113,40 @@ pub struct Base {
     folder: PathBuf,
 }
 
+/// The safetensors files of a model folder.
+pub(crate) fn dense_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let single = dir.join("model.safetensors");
+    let index = dir.join("model.safetensors.index.json");
+    if single.exists() {
+        return Ok(vec![single]);
+    }
+    if index.exists() {
+        let map = read_object(&index)?;
+        let files = map.get("weight_map").and_then(|v| v.as_object());
+        let mut names: Vec<&str> = files.into_iter().flatten().filter_map(|(_, v)| v.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if let Some(name) = names.iter().find(|n| n.contains(['/', '\\'])) {
+            let detail = format!("`{name}` is not a file of this folder");
+            return Err(EngineError::Malformed { path: index, detail });
+        }
+        return Ok(names.into_iter().map(|n| dir.join(n)).collect());
+    }
+    if ["pytorch_model.bin", "model.pt", "model.bin"].iter().any(|n| dir.join(n).exists()) {
+        return Err(EngineError::UnsafeFormat { path: dir.into() });
+    }
+    let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no safetensors weights");
+    Err(EngineError::Io { path: single, source })
+}
+
 struct Files {
     maps: Vec<(PathBuf, memmap2::Mmap)>,
 }
 
 impl Files {
     fn open(dir: &Path) -> Result<Self> {
-        let single = dir.join("model.safetensors");
-        let index = dir.join("model.safetensors.index.json");
-        let mut paths = Vec::new();
-        if single.exists() {
-            paths.push(single);
-        } else if index.exists() {
-            let map = read_object(&index)?;
-            let files = map.get("weight_map").and_then(|v| v.as_object());
-            let mut names: Vec<&str> = files.into_iter().flatten().filter_map(|(_, v)| v.as_str()).collect();
-            names.sort_unstable();
-            names.dedup();
-            for name in names {
-                if name.contains(['/', '\\']) {
-                    let detail = format!("`{name}` is not a file of this folder");
-                    return Err(EngineError::Malformed { path: index, detail });
-                }
-                paths.push(dir.join(name));
-            }
-        } else if ["pytorch_model.bin", "model.pt", "model.bin"].iter().any(|n| dir.join(n).exists()) {
-            return Err(EngineError::UnsafeFormat { path: dir.into() });
-        } else {
-            return Err(EngineError::Io {
-                path: single,
-                source: std::io::Error::new(std::io::ErrorKind::NotFound, "no safetensors weights"),
-            });
-        }
         let mut maps = Vec::new();
-        for path in paths {
+        for path in dense_files(dir)? {
             let file = std::fs::File::open(&path).map_err(EngineError::io(&path))?;
             let map = map_file(&file).map_err(EngineError::io(&path))?;
             maps.push((path, map));
@@ -205,7 +199,8 @@ fn has_bias(bits: u8, projection: usize) -> bool {
     bits >> bit & 1 == 1
 }
 
-fn decode(dtype: Dtype, raw: &[u8]) -> Option<Vec<f32>> {
+/// f32 values of raw bytes, exactly; `None` for other types than f32, bf16 and f16.
+pub(crate) fn decode(dtype: Dtype, raw: &[u8]) -> Option<Vec<f32>> {
     Some(match dtype {
         Dtype::F32 => raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
         Dtype::BF16 => {
