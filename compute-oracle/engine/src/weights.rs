@@ -243,6 +243,20 @@ impl Base {
     /// A refusal of the configuration; a missing, extra or misshapen tensor,
     /// found before any weight is decoded; an unreadable file.
     pub fn load(dir: &Path) -> Result<Self> {
+        let tokenizer = read(&dir.join("tokenizer.json"))?;
+        Self::with_tokenizer(dir, &tokenizer)
+    }
+
+    /// [`Base::load`] of a folder without tokenizer, for tools that need none;
+    /// its root binds an empty one.
+    ///
+    /// # Errors
+    /// As [`Base::load`].
+    pub fn load_bare(dir: &Path) -> Result<Self> {
+        Self::with_tokenizer(dir, &[])
+    }
+
+    fn with_tokenizer(dir: &Path, tokenizer: &[u8]) -> Result<Self> {
         let config = Config::read(dir)?;
         let s = &config.shape;
         let dims = Dims {
@@ -258,7 +272,6 @@ impl Base {
             eps: weft_numerics::dec(&s.rms_eps) as f32,
             qk_norm: s.arch == shape::Arch::Qwen3,
         };
-        let tokenizer = read(&dir.join("tokenizer.json"))?;
         let template = template_bytes(dir)?;
 
         let files = Files::open(dir)?;
@@ -315,7 +328,7 @@ impl Base {
         let raw: Vec<u8> = config.inv_freq.iter().flat_map(|x| x.to_le_bytes()).collect();
         let freq = merkle::tensor_hash(merkle::Dtype::F32, &[config.inv_freq.len() as u32], &raw);
         leaves.push(("inv_freq".to_owned(), shape::base_tensor("inv_freq", &freq, &freq)));
-        let root = shape::base_root(s, &hash::raw_hash(&tokenizer), &hash::raw_hash(template.as_bytes()), &leaves)
+        let root = shape::base_root(s, &hash::raw_hash(tokenizer), &hash::raw_hash(template.as_bytes()), &leaves)
             .ok_or_else(|| EngineError::Malformed { path: dir.into(), detail: "too many tensors".into() })?;
 
         let mut take = |name: &str| {
