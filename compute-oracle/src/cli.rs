@@ -493,6 +493,9 @@ pub enum Verify {
         /// Instruction set; results are equal bit for bit.
         #[arg(long, value_enum, default_value_t = IsaArg::Auto)]
         isa: IsaArg,
+        /// Checkpoints of the oracle's run (runs/JOB/engine in its data folder): they show slot and page of a difference.
+        #[arg(long, value_name = "DIR")]
+        checkpoints: Option<PathBuf>,
     },
 }
 
@@ -517,6 +520,9 @@ pub enum Reward {
         /// Account [default: --account].
         #[arg(long = "for", value_name = "ACCOUNT")]
         of: Option<String>,
+        /// Daemons that hold the payout trees.
+        #[arg(long, value_name = "URL")]
+        daemon: Vec<String>,
     },
     /// Claim everything that is due.
     Claim {

@@ -78,27 +78,40 @@ impl Context {
     ///
     /// `held` is what the call puts on hold in the smallest unit. Returns `None` for `--dry-run` and for "no".
     pub async fn sign(&self, signer: &Keypair, call: &Call, held: u128) -> CliResult<Option<Included>> {
+        let done = self.sign_all(signer, &[(call.clone(), held)]).await?;
+        Ok(done.and_then(|mut list| list.pop()))
+    }
+
+    /// As [`Context::sign`] for several calls of one account, sent back to back after one question.
+    pub async fn sign_all(&self, signer: &Keypair, calls: &[(Call, u128)]) -> CliResult<Option<Vec<Included>>> {
         let chain = self.chain().await?;
         let state = chain.finalised().await?;
         let who = signer.public_key().0;
-        let fee = chain.fee(signer, call).await?;
         let before = system::balance(&state, &who).await?;
-        let needed = fee.saturating_add(held);
-        let after = before.free.checked_sub(needed);
-        if !self.out.quiet {
-            let mut text = format!("{} as {}\n", call.title(), keys::address(&who));
-            for (name, value) in call.describe(&state)? {
-                text.push_str(&format!("  {name}: {value}\n"));
+        let mut left = Some(before.free);
+        let mut needed = 0u128;
+        let mut shown = Vec::new();
+        for (call, held) in calls {
+            let fee = chain.fee(signer, call).await?;
+            let cost = fee.saturating_add(*held);
+            needed = needed.saturating_add(cost);
+            left = left.and_then(|l| l.checked_sub(cost));
+            if !self.out.quiet {
+                let mut text = format!("{} as {}\n", call.title(), keys::address(&who));
+                for (name, value) in call.describe(&state)? {
+                    text.push_str(&format!("  {name}: {value}\n"));
+                }
+                text.push_str(&format!(
+                    "  fee {}, deposit {}, free balance after {}",
+                    weft(fee),
+                    weft(*held),
+                    left.map_or_else(|| "below zero".to_string(), weft)
+                ));
+                self.out.note(&text);
             }
-            text.push_str(&format!(
-                "  fee {}, deposit {}, free balance after {}",
-                weft(fee),
-                weft(held),
-                after.map_or_else(|| "below zero".to_string(), weft)
-            ));
-            self.out.note(&text);
+            shown.push(json!({ "call": call.title(), "fee": fee.to_string(), "deposit": held.to_string() }));
         }
-        if after.is_none() {
+        if left.is_none() {
             return Err(CliError::new(
                 Exit::Funds,
                 "funds",
@@ -107,18 +120,18 @@ impl Context {
             ));
         }
         if self.out.dry_run {
-            self.out.result(
-                &json!({ "call": call.title(), "fee": fee.to_string(), "deposit": held.to_string(), "signed": false }),
-                "not signed (--dry-run)",
-            );
+            self.out.result(&json!({ "calls": shown, "signed": false }), "not signed (--dry-run)");
             return Ok(None);
         }
         if !self.out.confirm("Sign and send?")? {
             self.out.note("not signed");
             return Ok(None);
         }
-        let done = chain.submit(signer, call).await?;
-        self.out.note(&format!("final in block {} (0x{})", done.head.number, hex::encode(done.extrinsic)));
+        let plain: Vec<Call> = calls.iter().map(|(call, _)| call.clone()).collect();
+        let done = chain.submit_all(signer, &plain).await?;
+        for included in &done {
+            self.out.note(&format!("final in block {} (0x{})", included.head.number, hex::encode(included.extrinsic)));
+        }
         Ok(Some(done))
     }
 }

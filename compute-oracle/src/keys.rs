@@ -138,6 +138,14 @@ fn open(text: &str, phrase: String) -> CliResult<Vec<u8>> {
     Ok(seed)
 }
 
+/// The account of a key file, without its passphrase.
+pub fn public(path: &Path) -> CliResult<[u8; 32]> {
+    let broken = |why: String| CliError::usage(format!("{}: {why}", path.display()), "restore it from your backup");
+    let text = std::fs::read_to_string(path).map_err(|e| broken(e.to_string()))?;
+    let file: KeyFile = serde_json::from_str(&text).map_err(|e| broken(format!("not a key file: {e}")))?;
+    weft_chain::parse_address(&file.address).ok_or_else(|| broken(format!("{} is not an address", file.address)))
+}
+
 /// Loads the key that `--account` names: `//Name` on a development chain, a key's name, or a file.
 pub fn load(account: &str, data_dir: &Path, development: bool) -> CliResult<Keypair> {
     if account.starts_with("//") {

@@ -8,6 +8,7 @@
 
 pub mod apikey;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod context;
 pub mod daemon;
