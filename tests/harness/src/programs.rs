@@ -1,0 +1,78 @@
+//! The programs of the workspace that a network runs.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{HarnessError, HarnessResult};
+
+/// Folder with `weft-node`, `weft`, `weft-demo` and `weft-adversary`.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    dir: PathBuf,
+}
+
+impl Programs {
+    /// The programs in `dir`; fails when one is missing.
+    pub fn new(dir: &Path) -> HarnessResult<Self> {
+        let dir = std::path::absolute(dir).map_err(|e| HarnessError::io("find", dir, e))?;
+        for name in ["weft-node", "weft", "weft-demo", "weft-adversary"] {
+            let path = dir.join(name);
+            if !path.is_file() {
+                return Err(HarnessError::Missing { path });
+            }
+        }
+        Ok(Self { dir })
+    }
+
+    /// `WEFT_BIN_DIR`, else the debug folder of the target directory that the Makefile uses.
+    pub fn from_env() -> HarnessResult<Self> {
+        if let Some(dir) = std::env::var_os("WEFT_BIN_DIR") {
+            return Self::new(Path::new(&dir));
+        }
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from).or_else(|| {
+            let cache = std::env::var_os("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
+            Some(cache.join("weft").join("target"))
+        });
+        let target = target.ok_or_else(|| HarnessError::failed("neither WEFT_BIN_DIR nor HOME is set"))?;
+        Self::new(&target.join("debug"))
+    }
+
+    /// A program by name.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// A command that runs the program `name` and dies with this process: `weft-demo guard` asks the kernel to kill it
+    /// with its parent, then becomes the program.
+    #[must_use]
+    pub fn guarded(&self, name: &str) -> Command {
+        let mut command = Command::new(self.path("weft-demo"));
+        command.arg("guard").arg(std::process::id().to_string()).arg(self.path(name));
+        Self::clean(&mut command);
+        command
+    }
+
+    /// A command that runs the program `name` to its end.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.path(name));
+        Self::clean(&mut command);
+        command
+    }
+
+    /// A network sees its own settings alone, not those of the person who starts it.
+    fn clean(command: &mut Command) {
+        let ours = |name: &OsStr| name.to_str().is_some_and(|n| n.starts_with("WEFT_") || n == "OPENAI_BASE_URL");
+        for (name, _) in std::env::vars_os() {
+            if ours(&name) {
+                command.env_remove(&name);
+            }
+        }
+    }
+}
