@@ -39,6 +39,21 @@ pub struct Tokens<'a> {
     pub mask: &'a [u8],
 }
 
+/// The place of a record among tokens that are computed together.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    at: usize,
+    t: usize,
+}
+
+impl Segment {
+    fn end(&self) -> usize {
+        self.at + self.t
+    }
+}
+
+/// Most tokens computed together, so that activations stay small.
+const GROUP: usize = 1024;
 /// Query rows of attention handled together.
 const ROWS: usize = 64;
 
@@ -134,21 +149,28 @@ fn linear_back(
     zs: &[f32],
     dy: &[f32],
     t: usize,
+    segs: &[Segment],
     dz: &mut Vec<f32>,
     part: &mut Vec<f32>,
-    grad: &mut [f32],
+    grads: &mut [&mut [f32]],
     dx: Option<&mut [f32]>,
 ) {
     if let Some(l) = lora {
         let dz = sized(dz, t * l.rank);
         product(isa, t, l.rank, w.n_out, dy, w.n_out, l.b_backward(), dz);
         ops::scale_in(isa, dz, l.scale);
-        let tn = |m: usize, n: usize, a: &[f32], b: &[f32], out: &mut [f32]| {
+        // A record's gradient sums over its own tokens alone.
+        let tn = |k: usize, m: usize, n: usize, a: &[f32], b: &[f32], out: &mut [f32]| {
             let b = Right::Rows(b, n);
-            Gemm { m, n, k: t, a, a_row: 1, a_col: m, b, terms: Terms::All, out, out_row: n }.run(isa);
+            Gemm { m, n, k, a, a_row: 1, a_col: m, b, terms: Terms::All, out, out_row: n }.run(isa);
         };
-        tn(w.n_out, l.rank, dy, &zs[..t * l.rank], &mut grad[l.b_range.clone()]);
-        tn(l.rank, w.n_in, dz, x, &mut grad[l.a_range.clone()]);
+        for (s, grad) in segs.iter().zip(grads) {
+            let (dz, zs) = (&dz[s.at * l.rank..s.end() * l.rank], &zs[s.at * l.rank..s.end() * l.rank]);
+            let dy = &dy[s.at * w.n_out..s.end() * w.n_out];
+            let x = &x[s.at * w.n_in..s.end() * w.n_in];
+            tn(s.t, w.n_out, l.rank, dy, zs, &mut grad[l.b_range.clone()]);
+            tn(s.t, l.rank, w.n_in, dz, x, &mut grad[l.a_range.clone()]);
+        }
     }
     let Some(dx) = dx else { return };
     product(isa, t, w.n_in, w.n_out, dy, w.n_out, w.backward(), dx);
@@ -236,22 +258,23 @@ impl Pass<'_> {
         self.lora.layers.get(layer).and_then(|l| l[p].as_ref())
     }
 
-    fn attention(&self, t: usize, b: &mut LayerBuf, w: &mut Work) {
+    fn attention(&self, s: Segment, b: &mut LayerBuf, w: &mut Work) {
         let d = &self.base.dims;
-        let (qw, kw, hd) = (d.q(), d.k(), d.hd);
+        let (t, qw, kw, hd) = (s.t, d.q(), d.k(), d.hd);
         let ld = t.div_ceil(32) * 32;
         let group = d.heads / d.kv;
-        let o = sized(&mut b.o, t * qw);
+        let o = &mut b.o[s.at * qw..s.end() * qw];
+        let (b_qs, b_k, b_v) = (&b.qs[s.at * qw..], &b.k[s.at * kw..], &b.v[s.at * kw..]);
         for h in 0..d.heads {
             let kv = h / group;
             if h % group == 0 {
-                turned(&b.k, t, kw, kv * hd, hd, ld, &mut w.kt);
+                turned(b_k, t, kw, kv * hd, hd, ld, &mut w.kt);
             }
             for i0 in (0..t).step_by(ROWS) {
                 let rows = ROWS.min(t - i0);
                 let s = sized(&mut w.s, ROWS * ld);
                 let mut rho = [0.0f32; ROWS];
-                let q = &b.qs[i0 * qw + h * hd..];
+                let q = &b_qs[i0 * qw + h * hd..];
                 scores(self.isa, d, q, qw, &w.kt, ld, i0, rows, s, |r, _, _, x| rho[r] = x);
                 Gemm {
                     m: rows,
@@ -260,7 +283,7 @@ impl Pass<'_> {
                     a: s,
                     a_row: ld,
                     a_col: 1,
-                    b: Right::Rows(&b.v[kv * hd..], kw),
+                    b: Right::Rows(&b_v[kv * hd..], kw),
                     terms: Terms::UpTo { first: i0, window: d.window },
                     out: &mut o[i0 * qw + h * hd..],
                     out_row: qw,
@@ -275,20 +298,23 @@ impl Pass<'_> {
     }
 
     /// d_o `[t, q]` → dq (before scaling by 1/√d is undone), dk, dv in `w`.
-    fn attention_back(&self, t: usize, b: &LayerBuf, w: &mut Work, d_o: &[f32]) {
+    fn attention_back(&self, s: Segment, b: &LayerBuf, w: &mut Work, d_o: &[f32]) {
         let d = &self.base.dims;
         let isa = self.isa;
-        let (qw, kw, hd) = (d.q(), d.k(), d.hd);
+        let (t, qw, kw, hd) = (s.t, d.q(), d.k(), d.hd);
+        let (b_qs, b_k, b_v) = (&b.qs[s.at * qw..], &b.k[s.at * kw..], &b.v[s.at * kw..]);
+        let (b_o, d_o) = (&b.o[s.at * qw..], &d_o[s.at * qw..]);
         let ld = t.div_ceil(32) * 32;
         let group = d.heads / d.kv;
         let scale = weft_numerics::model::attention::scale(hd);
-        let (dq, dk, dv) = (sized(&mut w.dq, t * qw), sized(&mut w.dk, t * kw), sized(&mut w.dv, t * kw));
+        let dq = &mut w.dq[s.at * qw..s.end() * qw];
+        let (dk, dv) = (&mut w.dk[s.at * kw..s.end() * kw], &mut w.dv[s.at * kw..s.end() * kw]);
         let (mut vt, mut kt) = (std::mem::take(&mut w.head), std::mem::take(&mut w.kt));
         for h in 0..d.heads {
             let kv = h / group;
             if h % group == 0 {
-                turned(&b.k, t, kw, kv * hd, hd, ld, &mut kt);
-                turned(&b.v, t, kw, kv * hd, hd, ld, &mut vt);
+                turned(b_k, t, kw, kv * hd, hd, ld, &mut kt);
+                turned(b_v, t, kw, kv * hd, hd, ld, &mut vt);
             }
             let (p, ds) = (sized(&mut w.p, t * ld), sized(&mut w.ds, t * ld));
             for i0 in (0..t).step_by(ROWS) {
@@ -308,12 +334,12 @@ impl Pass<'_> {
                     out_row: ld,
                 }
                 .run(isa);
-                let q = &b.qs[i0 * qw + h * hd..];
+                let q = &b_qs[i0 * qw + h * hd..];
                 let block = &mut p[i0 * ld..(i0 + rows) * ld];
                 scores(isa, d, q, qw, &kt, ld, i0, rows, block, |r, e, first, rho| {
                     let i = i0 + r;
                     let at = i * qw + h * hd..i * qw + h * hd + hd;
-                    let delta = c(reduce::red_fma(isa, &d_o[at.clone()], &b.o[at]));
+                    let delta = c(reduce::red_fma(isa, &d_o[at.clone()], &b_o[at]));
                     let ds = &mut ds[i * ld..i * ld + i + 1];
                     ds[..first].fill(0.0);
                     ops::prob_ds(isa, &dp[r * ld + first..r * ld + i + 1], &mut e[first..], &mut ds[first..], rho, delta);
@@ -326,7 +352,7 @@ impl Pass<'_> {
                     a: &ds[i0 * ld..],
                     a_row: ld,
                     a_col: 1,
-                    b: Right::Rows(&b.k[kv * hd..], kw),
+                    b: Right::Rows(&b_k[kv * hd..], kw),
                     terms: Terms::UpTo { first: i0, window: d.window },
                     out,
                     out_row: qw,
@@ -339,7 +365,7 @@ impl Pass<'_> {
             // Query heads that share a key are added in ascending order.
             let add = h % group != 0;
             let part = sized(&mut w.part, t * hd);
-            for (a, b, b_row, out) in [(&*p, &d_o[h * hd..], qw, &mut *dv), (&*ds, &b.qs[h * hd..], qw, &mut *dk)] {
+            for (a, b, b_row, out) in [(&*p, &d_o[h * hd..], qw, &mut *dv), (&*ds, &b_qs[h * hd..], qw, &mut *dk)] {
                 let direct = !add;
                 let at = kv * hd;
                 let (target, row): (&mut [f32], usize) = if direct { (&mut out[at..], kw) } else { (&mut *part, hd) };
@@ -375,10 +401,11 @@ impl Pass<'_> {
         x.copy_from_slice(y);
     }
 
-    fn layer(&self, l: usize, t: usize, b: &mut LayerBuf, w: &mut Work, x: &mut [f32]) {
+    fn layer(&self, l: usize, segs: &[Segment], b: &mut LayerBuf, w: &mut Work, x: &mut [f32]) {
         let Self { isa, base, .. } = *self;
         let d = &base.dims;
         let layer: &Layer = &base.layers[l];
+        let t = segs.last().map_or(0, Segment::end);
         let n = t * d.d;
         ops::rmsnorm(isa, x, &layer.norm1, d.eps, sized(&mut b.r1, t), sized(&mut b.xh1, n), sized(&mut b.y1, n));
         linear(isa, &layer.linear[0], self.pack(l, 0), &b.y1, t, &mut b.zs[0], &mut w.part, sized(&mut b.qs, t * d.q()));
@@ -386,10 +413,15 @@ impl Pass<'_> {
         linear(isa, &layer.linear[2], self.pack(l, 2), &b.y1, t, &mut b.zs[2], &mut w.part, sized(&mut b.v, t * d.k()));
         self.head_norm(&mut b.qs, layer.q_norm.as_ref(), &mut b.qr, &mut b.qh, &mut w.t);
         self.head_norm(&mut b.k, layer.k_norm.as_ref(), &mut b.kr, &mut b.kh, &mut w.t);
-        rope(isa, base, &mut b.qs, d.q(), 0, false);
-        rope(isa, base, &mut b.k, d.k(), 0, false);
+        for s in segs {
+            rope(isa, base, &mut b.qs[s.at * d.q()..s.end() * d.q()], d.q(), 0, false);
+            rope(isa, base, &mut b.k[s.at * d.k()..s.end() * d.k()], d.k(), 0, false);
+        }
         ops::scale_in(isa, &mut b.qs, weft_numerics::model::attention::scale(d.hd));
-        self.attention(t, b, w);
+        sized(&mut b.o, t * d.q());
+        for s in segs {
+            self.attention(*s, b, w);
+        }
         let y = sized(&mut w.dy, n);
         linear(isa, &layer.linear[3], self.pack(l, 3), &b.o, t, &mut b.zs[3], &mut w.part, y);
         ops::add_to(isa, y, x);
@@ -402,10 +434,19 @@ impl Pass<'_> {
     }
 
     /// Gradient of the layer's output in `dx` becomes that of its input.
-    fn layer_back(&self, l: usize, t: usize, b: &LayerBuf, w: &mut Work, dx: &mut [f32], grad: &mut [f32]) {
+    fn layer_back(
+        &self,
+        l: usize,
+        segs: &[Segment],
+        b: &LayerBuf,
+        w: &mut Work,
+        dx: &mut [f32],
+        grads: &mut [&mut [f32]],
+    ) {
         let Self { isa, base, .. } = *self;
         let d = &base.dims;
         let layer = &base.layers[l];
+        let t = segs.last().map_or(0, Segment::end);
         let n = t * d.d;
         let mut dh = std::mem::take(&mut w.da);
         let mut dg = std::mem::take(&mut w.db);
@@ -415,7 +456,7 @@ impl Pass<'_> {
         macro_rules! back {
             ($p:expr, $x:expr, $dy:expr, $dx:expr) => {
                 linear_back(
-                    isa, &layer.linear[$p], self.pack(l, $p), $x, &b.zs[$p], $dy, t, &mut w.dz, &mut w.part, grad, $dx,
+                    isa, &layer.linear[$p], self.pack(l, $p), $x, &b.zs[$p], $dy, t, segs, &mut w.dz, &mut w.part, grads, $dx,
                 )
             };
         }
@@ -427,9 +468,14 @@ impl Pass<'_> {
         ops::rmsnorm_back(isa, &dn, &layer.norm2, &b.r2, &b.xh2, &mut w.t, sized(&mut dm, n));
         ops::add_to(isa, &dm, dx);
         back!(3, &b.o, dx, Some(sized(&mut dh, t * d.q())));
-        self.attention_back(t, b, w, &dh);
-        rope(isa, base, &mut w.dq, d.q(), 0, true);
-        rope(isa, base, &mut w.dk, d.k(), 0, true);
+        for (v, width) in [(&mut w.dq, d.q()), (&mut w.dk, d.k()), (&mut w.dv, d.k())] {
+            sized(v, t * width);
+        }
+        for s in segs {
+            self.attention_back(*s, b, w, &dh);
+            rope(isa, base, &mut w.dq[s.at * d.q()..s.end() * d.q()], d.q(), 0, true);
+            rope(isa, base, &mut w.dk[s.at * d.k()..s.end() * d.k()], d.k(), 0, true);
+        }
         for (x, weight, r, xh) in
             [(&mut w.dq, &layer.q_norm, &b.qr, &b.qh), (&mut w.dk, &layer.k_norm, &b.kr, &b.kh)]
         {
@@ -456,48 +502,52 @@ impl Pass<'_> {
         (w.da, w.db, w.z, w.dy, w.x) = (dh, dg, du, dn, dm);
     }
 
-    /// Loss [nats, summed] of one record and, when asked, its flat gradient.
-    fn record(&self, rec: Tokens<'_>, w: &mut Work, grad: Option<&mut [f32]>) -> f32 {
+    /// Losses [nats, summed] of some records and, when asked, their flat
+    /// gradients. Row-wise operators see all their tokens as one matrix.
+    fn group(&self, recs: &[Tokens<'_>], w: &mut Work, mut grads: Option<&mut [&mut [f32]]>) -> Vec<f32> {
         let Self { isa, base, .. } = *self;
         let d = base.dims;
-        let t = rec.ids.len();
-        // Row τ predicts token τ + 1.
-        let rows: Vec<usize> = (0..t.saturating_sub(1)).filter(|i| rec.mask[i + 1] != 0).collect();
-        if rows.is_empty() {
-            if let Some(g) = grad {
-                g.fill(0.0);
-            }
-            return 0.0;
+        let mut segs = Vec::with_capacity(recs.len());
+        // (row, target, record); row τ predicts token τ + 1.
+        let mut rows: Vec<(usize, usize)> = Vec::new();
+        let mut ends = Vec::with_capacity(recs.len());
+        let mut t = 0;
+        for r in recs {
+            segs.push(Segment { at: t, t: r.ids.len() });
+            let targets = (1..r.ids.len()).filter(|i| r.mask[*i] != 0);
+            rows.extend(targets.map(|i| (t + i - 1, r.ids[i] as usize)));
+            ends.push(rows.len());
+            t += r.ids.len();
         }
         let mut bufs = std::mem::take(&mut w.layers);
         bufs.resize_with(base.layers.len(), LayerBuf::default);
         let mut x = std::mem::take(&mut w.dx);
         let x_ = sized(&mut x, t * d.d);
-        for (row, id) in x_.chunks_exact_mut(d.d).zip(rec.ids) {
+        for (row, id) in x_.chunks_exact_mut(d.d).zip(recs.iter().flat_map(|r| r.ids)) {
             row.copy_from_slice(&base.embedding[*id as usize * d.d..(*id as usize + 1) * d.d]);
         }
         for (l, b) in bufs.iter_mut().enumerate() {
-            self.layer(l, t, b, w, x_);
+            self.layer(l, &segs, b, w, x_);
         }
 
         // Head: loss rows only, in chunks so that logits stay small.
         let l = rows.len();
         let picked = sized(&mut w.x, l * d.d);
-        for (to, i) in picked.chunks_exact_mut(d.d).zip(&rows) {
+        for (to, (i, _)) in picked.chunks_exact_mut(d.d).zip(&rows) {
             to.copy_from_slice(&x_[i * d.d..(i + 1) * d.d]);
         }
         let (nr, nh, ny) = (sized(&mut w.nr, l), sized(&mut w.nh, l * d.d), sized(&mut w.ny, l * d.d));
         ops::rmsnorm(isa, picked, &base.norm, d.eps, nr, nh, ny);
         let nll = sized(&mut w.nll, l);
         let dy = sized(&mut w.dy, l * d.d);
-        let want = grad.is_some();
+        let want = grads.is_some();
         for r0 in (0..l).step_by(ROWS) {
             let n = ROWS.min(l - r0);
             let z = sized(&mut w.z, n * d.vocab);
             product(isa, n, d.vocab, d.d, &ny[r0 * d.d..], d.d, base.head.forward(), z);
             for r in 0..n {
                 let row = &mut z[r * d.vocab..(r + 1) * d.vocab];
-                let y = rec.ids[rows[r0 + r] + 1] as usize;
+                let y = rows[r0 + r].1;
                 let at = row[y];
                 let (m, s) = ops::exp_row(isa, row, 0);
                 nll[r0 + r] = c((m + ln(s)) - at);
@@ -512,22 +562,51 @@ impl Pass<'_> {
                 product(isa, n, d.d, d.vocab, z, d.vocab, base.head.backward(), &mut dy[r0 * d.d..(r0 + n) * d.d]);
             }
         }
-        let loss = c(weft_numerics::red(nll));
-        if let Some(grad) = grad {
+        let mut from = 0;
+        let losses = ends
+            .iter()
+            .map(|to| {
+                let loss = c(weft_numerics::red(&nll[from..*to]));
+                from = *to;
+                loss
+            })
+            .collect();
+        if let Some(grads) = &mut grads {
             // Rows without loss have gradient +0.
             ops::rmsnorm_back(isa, dy, &base.norm, nr, nh, &mut w.t, picked);
             x_.fill(0.0);
-            for (from, i) in picked.chunks_exact(d.d).zip(&rows) {
+            for (from, (i, _)) in picked.chunks_exact(d.d).zip(&rows) {
                 x_[i * d.d..(i + 1) * d.d].copy_from_slice(from);
             }
             for l in (0..bufs.len()).rev() {
-                self.layer_back(l, t, &bufs[l], w, x_, grad);
+                self.layer_back(l, &segs, &bufs[l], w, x_, grads);
             }
         }
         w.layers = bufs;
         w.dx = x;
-        loss
+        losses
     }
+}
+
+/// Records that are computed together: about equal shares for the threads, the
+/// longest first, none above [`GROUP`] tokens unless one record alone is.
+fn groups(records: &[Tokens<'_>], threads: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..records.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(records[*i].ids.len()));
+    let total: usize = records.iter().map(|r| r.ids.len()).sum();
+    let count = threads.max(total.div_ceil(GROUP)).min(records.len().max(1));
+    let mut all: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new()); count];
+    for i in order {
+        let t = records[i].ids.len();
+        let least = (0..all.len()).min_by_key(|g| all[*g].0).unwrap_or(0);
+        if all[least].0 > 0 && all[least].0 + t > GROUP {
+            all.push((t, vec![i]));
+        } else {
+            all[least].0 += t;
+            all[least].1.push(i);
+        }
+    }
+    all.into_iter().map(|g| g.1).filter(|g| !g.is_empty()).collect()
 }
 
 /// What an evaluation gives of a record besides its gradient.
@@ -593,10 +672,30 @@ impl<'a> Evaluator<'a> {
         out.clear();
         out.resize(records.len(), Evaluated::default());
         let p = self.layout.len();
-        let mut grads: Vec<Option<&mut Vec<f32>>> = grads.iter_mut().map(Some).collect();
-        grads.resize_with(records.len(), || None);
-        let jobs = records.iter().zip(out.iter_mut()).zip(grads);
-        let queue = Mutex::new(jobs);
+        let want = !grads.is_empty();
+        // A record without targets has loss and gradient +0.
+        let idle = |r: &Tokens<'_>| r.mask.iter().skip(1).all(|m| *m == 0);
+        let mut slots: Vec<Option<(&mut Evaluated, Option<&mut [f32]>)>> = Vec::with_capacity(records.len());
+        let mut grads = grads.iter_mut();
+        for (r, out) in records.iter().zip(out.iter_mut()) {
+            let grad = grads.next().map(|g| {
+                g.resize(p, 0.0);
+                if idle(r) {
+                    g.fill(0.0);
+                }
+                &mut g[..]
+            });
+            slots.push((!idle(r)).then_some((out, grad)));
+        }
+        let busy: Vec<usize> = (0..records.len()).filter(|i| slots[*i].is_some()).collect();
+        let tokens: Vec<Tokens<'_>> = busy.iter().map(|i| records[*i]).collect();
+        let mut jobs = Vec::new();
+        for group in groups(&tokens, self.compute.threads) {
+            let tokens: Vec<Tokens<'_>> = group.iter().map(|g| tokens[*g]).collect();
+            let out: Vec<_> = group.iter().filter_map(|g| slots[busy[*g]].take()).collect();
+            jobs.push((tokens, out));
+        }
+        let queue = Mutex::new(jobs.into_iter());
         let isa = self.compute.isa;
         let pass = Pass { isa, base: self.base, lora: &self.packed };
         let ends = self.layout.ends();
@@ -605,14 +704,15 @@ impl<'a> Evaluator<'a> {
                 Ok(mut q) => q.next(),
                 Err(_) => None,
             };
-            let Some(((rec, out), grad)) = next else { break };
-            match grad {
-                None => out.loss = pass.record(*rec, w, None),
-                Some(g) => {
-                    g.resize(p, 0.0);
-                    out.loss = pass.record(*rec, w, Some(g));
-                    out.inner = reduce::inner(isa, along.unwrap_or(g), g, ends);
-                }
+            let Some((tokens, out)) = next else { break };
+            let (mut outs, grads): (Vec<_>, Vec<_>) = out.into_iter().unzip();
+            let mut grads: Vec<&mut [f32]> = grads.into_iter().flatten().collect();
+            let losses = pass.group(&tokens, w, want.then_some(&mut grads[..]));
+            for (out, loss) in outs.iter_mut().zip(losses) {
+                out.loss = loss;
+            }
+            for (out, g) in outs.iter_mut().zip(&grads) {
+                out.inner = reduce::inner(isa, along.unwrap_or(g), g, ends);
             }
         };
         if self.works.len() == 1 || records.len() == 1 {

@@ -48,7 +48,7 @@ impl GenRequest {
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
+pub enum FinishReason {
     /// A stop token.
     Stop,
     /// `max_tokens` or the context.
@@ -63,7 +63,7 @@ pub struct Generation {
     /// Its tokens, without the stop token.
     pub tokens: Vec<u32>,
     /// Why it ended.
-    pub finish: Finish,
+    pub finish: FinishReason,
 }
 
 struct Cache {
@@ -270,7 +270,7 @@ pub fn choose(logits: &[f32], r: &GenRequest, position: usize) -> u32 {
 pub fn generate(
     base: &Base,
     adapter: Option<&Adapter>,
-    compute: Compute,
+    compute: &Compute,
     request: &GenRequest,
     on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
 ) -> Result<Generation> {
@@ -278,21 +278,21 @@ pub fn generate(
         return Err(EngineError::InvalidTokens { detail: "the prompt has no token".into() });
     }
     let all = request.prompt.len() + request.max_tokens;
-    let mut session = Session::new(base, adapter, compute, all)?;
+    let mut session = Session::new(base, adapter, *compute, all)?;
     session.push(&request.prompt)?;
     let mut tokens = Vec::new();
     while tokens.len() < request.max_tokens {
         let id = choose(session.logits(), request, session.len());
         if base.eos().contains(&id) || request.stop_ids.contains(&id) {
-            return Ok(Generation { tokens, finish: Finish::Stop });
+            return Ok(Generation { tokens, finish: FinishReason::Stop });
         }
         tokens.push(id);
         if on_token(id).is_break() {
-            return Ok(Generation { tokens, finish: Finish::Cancelled });
+            return Ok(Generation { tokens, finish: FinishReason::Cancelled });
         }
         if tokens.len() < request.max_tokens {
             session.push(&[id])?;
         }
     }
-    Ok(Generation { tokens, finish: Finish::Length })
+    Ok(Generation { tokens, finish: FinishReason::Length })
 }

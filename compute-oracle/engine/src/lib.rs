@@ -37,7 +37,7 @@ pub use control::Control;
 pub use error::{EngineError, Result};
 pub use eval::{Compute, Evaluator, Tokens};
 pub use events::{Event, EventKind};
-pub use generate::{generate, Finish, GenRequest, Generation};
+pub use generate::{generate, FinishReason, GenRequest, Generation};
 pub use kernels::Isa;
 pub use lora::Layout;
 pub use weights::{base_root, Base};

@@ -296,7 +296,7 @@ fn generation_should_choose_the_same_tokens_when_it_is_greedy() {
         let adapter = g["adapter"].as_str().map(|a| Adapter::load(&base, &golden().join("adapters").join(a)).unwrap());
         let request = GenRequest::greedy(ints(&g["prompt"]), 64);
         let mut seen = Vec::new();
-        let out = generate(&base, adapter.as_ref(), on(), &request, &mut |id| {
+        let out = generate(&base, adapter.as_ref(), &on(), &request, &mut |id| {
             seen.push(id);
             ControlFlow::Continue(())
         })
@@ -312,7 +312,7 @@ fn tiny_base_should_answer_like_transformers_when_it_is_greedy() {
     let base = Base::load(&dir).unwrap();
     for g in json("tiny_base.json").as_array().unwrap() {
         let request = GenRequest::greedy(ints(&g["prompt_ids"]), 64);
-        let out = generate(&base, None, on(), &request, &mut |_| ControlFlow::Continue(())).unwrap();
+        let out = generate(&base, None, &on(), &request, &mut |_| ControlFlow::Continue(())).unwrap();
         let mut want = ints(&g["greedy_ids"]);
         if want.last().is_some_and(|i| base.eos().contains(i)) {
             want.pop();
@@ -332,7 +332,7 @@ fn sampling_should_depend_on_the_seed_alone_when_settings_are_equal() {
             seed,
             ..GenRequest::greedy(vec![3, 5, 7], 24)
         };
-        generate(&base, None, Compute { isa, threads }, &request, &mut |_| ControlFlow::Continue(())).unwrap().tokens
+        generate(&base, None, &Compute { isa, threads }, &request, &mut |_| ControlFlow::Continue(())).unwrap().tokens
     };
     let first = run(1, Isa::detect(), 2);
     assert_eq!(run(1, Isa::Reference, 1), first);

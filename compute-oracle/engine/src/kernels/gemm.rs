@@ -4,6 +4,7 @@
 //! 32 blocks are summed as `weft_numerics::dot` does; k is never split.
 
 use super::{dispatch, lane::Lane, Isa, Kernel};
+use core::mem::MaybeUninit;
 use weft_numerics::dot::{BLOCK, SUPER};
 
 /// Columns of a packed panel.
@@ -106,15 +107,18 @@ pub(crate) fn pack(src: &[f32], k: usize, n: usize, k_step: usize, j_step: usize
     }
 }
 
-/// `acc[MR, NV·W] += a·b` over `k0 ≤ k < k1`, one fma per term.
+/// `acc[i, …] += a·b` over `k0 ≤ k < k1`, one fma per term, for MR rows of
+/// NV·W columns that lie `acc_row` apart. `FRESH` starts from +0 instead,
+/// `LAST` stores with `c`.
 ///
 /// # Safety
 /// `a` reaches element (MR − 1, k1 − 1), `b` row k1 − 1 with NV·W elements,
-/// `acc` MR·NV·W elements.
+/// `acc` row MR − 1 with NV·W elements.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "two strided operands and a range")]
-unsafe fn update<L: Lane, const MR: usize, const NV: usize>(
+#[allow(clippy::too_many_arguments, reason = "two strided operands, a strided result and a range")]
+unsafe fn update<L: Lane, const MR: usize, const NV: usize, const FRESH: bool, const LAST: bool>(
     acc: *mut f32,
+    acc_row: usize,
     a: *const f32,
     a_row: usize,
     a_col: usize,
@@ -126,9 +130,11 @@ unsafe fn update<L: Lane, const MR: usize, const NV: usize>(
     // SAFETY: all offsets stay within what the caller guarantees.
     unsafe {
         let mut r = [[L::splat(0.0); NV]; MR];
-        for i in 0..MR {
-            for v in 0..NV {
-                r[i][v] = L::load(acc.add((i * NV + v) * L::W));
+        if !FRESH {
+            for i in 0..MR {
+                for v in 0..NV {
+                    r[i][v] = L::load(acc.add(i * acc_row + v * L::W));
+                }
             }
         }
         let mut bp = b.add(k0 * ldb);
@@ -149,7 +155,8 @@ unsafe fn update<L: Lane, const MR: usize, const NV: usize>(
         }
         for i in 0..MR {
             for v in 0..NV {
-                L::store(acc.add((i * NV + v) * L::W), r[i][v]);
+                let y = if LAST { L::canon(r[i][v]) } else { r[i][v] };
+                L::store(acc.add(i * acc_row + v * L::W), y);
             }
         }
     }
@@ -178,7 +185,23 @@ pub(crate) struct Operands {
 #[inline(always)]
 pub(crate) unsafe fn row<L: Lane, const NV: usize>(acc: *mut f32, o: &Operands, i: usize, k0: usize, k1: usize) {
     // SAFETY: passed on to the caller.
-    unsafe { update::<L, 1, NV>(acc, o.a.add((o.i0 + i) * o.a_row), o.a_row, o.a_col, o.b, o.ldb, k0, k1) };
+    unsafe {
+        let a = o.a.add((o.i0 + i) * o.a_row);
+        update::<L, 1, NV, false, false>(acc, 0, a, o.a_row, o.a_col, o.b, o.ldb, k0, k1);
+    }
+}
+
+/// MR rows of an unmasked product of one block, straight into the result.
+///
+/// # Safety
+/// As for [`update`]; the lane's instructions exist.
+#[inline(always)]
+pub(crate) unsafe fn direct<L: Lane, const MR: usize, const NV: usize>(out: *mut f32, out_row: usize, o: &Operands) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let a = o.a.add(o.i0 * o.a_row);
+        update::<L, MR, NV, true, true>(out, out_row, a, o.a_row, o.a_col, o.b, o.ldb, 0, o.k);
+    }
 }
 
 /// Rows `i0..i0 + MR` of one column tile; the result lies in `out` as
@@ -191,31 +214,37 @@ pub(crate) unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(out: &mut T
     let Operands { i0, a, a_row, a_col, b, ldb, k, terms } = *o;
     let len = MR * NV * L::W;
     let width = NV * L::W;
-    // SAFETY: offsets as guaranteed by the caller; `len` ≤ TILE because MR ≤ 12 and width ≤ 32.
+    let (mut sup, mut total) = (MaybeUninit::<Tile>::uninit(), MaybeUninit::<Tile>::uninit());
+    // SAFETY: offsets as guaranteed by the caller; `len` ≤ TILE because MR ≤ 12 and
+    // width ≤ 32; the first `len` elements of `sup` and `total` are written before they are read.
     unsafe {
         let a = a.add(i0 * a_row);
         let acc = out.0.as_mut_ptr();
+        let (sup, total) = (sup.as_mut_ptr().cast::<f32>(), total.as_mut_ptr().cast::<f32>());
         let single = k <= BLOCK;
-        let mut sup = Tile([-0.0; TILE]);
-        let mut total = Tile([-0.0; TILE]);
+        if !single {
+            for e in (0..len).step_by(L::W) {
+                L::store(sup.add(e), L::splat(-0.0));
+                L::store(total.add(e), L::splat(-0.0));
+            }
+        }
         let mut k0 = 0;
         while k0 < k {
             let k1 = k.min(k0 + BLOCK);
-            for e in (0..len).step_by(L::W) {
-                L::store(acc.add(e), L::splat(0.0));
-            }
-            // Terms that all rows sum; [k0, k1) itself without a mask.
-            let (mut lo, mut hi) = (k0, k1);
-            let masked = !matches!(terms, Terms::All);
-            if masked {
+            if let Terms::All = terms {
+                update::<L, MR, NV, true, false>(acc, width, a, a_row, a_col, b, ldb, k0, k1);
+            } else {
+                for e in (0..len).step_by(L::W) {
+                    L::store(acc.add(e), L::splat(0.0));
+                }
+                // Terms that all rows sum; the others row by row.
+                let (mut lo, mut hi) = (k0, k1);
                 for i in 0..MR {
                     let (l, h) = terms.range(i0 + i, k);
                     lo = lo.max(l);
                     hi = hi.min(h);
                 }
-            }
-            let common = lo < hi;
-            if masked {
+                let common = lo < hi;
                 for i in 0..MR {
                     let (l, h) = terms.range(i0 + i, k);
                     let (l, h) = (l.max(k0), h.min(k1));
@@ -224,32 +253,29 @@ pub(crate) unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(out: &mut T
                         L::row::<NV>(acc.add(i * width), o, i, l, h);
                     }
                 }
-            }
-            if common {
-                update::<L, MR, NV>(acc, a, a_row, a_col, b, ldb, lo, hi);
-            }
-            if masked && common {
-                for i in 0..MR {
-                    let h = terms.range(i0 + i, k).1.min(k1);
-                    if hi < h {
-                        L::row::<NV>(acc.add(i * width), o, i, hi, h);
+                if common {
+                    update::<L, MR, NV, false, false>(acc, width, a, a_row, a_col, b, ldb, lo, hi);
+                    for i in 0..MR {
+                        let h = terms.range(i0 + i, k).1.min(k1);
+                        if hi < h {
+                            L::row::<NV>(acc.add(i * width), o, i, hi, h);
+                        }
                     }
                 }
             }
             if !single {
                 let end = k1 == k || k1 % SUPER == 0;
                 for e in (0..len).step_by(L::W) {
-                    let s = L::add(L::load(sup.0.as_ptr().add(e)), L::load(acc.add(e)));
-                    L::store(sup.0.as_mut_ptr().add(e), if end { L::splat(-0.0) } else { s });
+                    let s = L::add(L::load(sup.add(e)), L::load(acc.add(e)));
+                    L::store(sup.add(e), if end { L::splat(-0.0) } else { s });
                     if end {
-                        let t = total.0.as_mut_ptr().add(e);
-                        L::store(t, L::add(L::load(t), s));
+                        L::store(total.add(e), L::add(L::load(total.add(e)), s));
                     }
                 }
             }
             k0 = k1;
         }
-        let from = if single { acc.cast_const() } else { total.0.as_ptr() };
+        let from = if single { acc.cast_const() } else { total.cast_const() };
         for e in (0..len).step_by(L::W) {
             L::store(acc.add(e), L::canon(L::load(from.add(e))));
         }
@@ -286,6 +312,23 @@ impl Kernel for Gemm<'_> {
                 // Few tile heights, so that the kernels stay quick to compile.
                 let mr = [12, 8, 6, 4, 2, 1].into_iter().find(|r| *r <= L::MR && *r <= m - i0).unwrap_or(1);
                 let o = Operands { i0, a: a.as_ptr(), a_row, a_col, b: bp, ldb, k, terms };
+                let straight = cols == width && k <= BLOCK && matches!(terms, Terms::All);
+                let to = out[i0 * out_row + j..].as_mut_ptr();
+                macro_rules! straight {
+                    ($($r:literal)*) => {
+                        match (mr, nv) {
+                            $(($r, 1) if $r <= L::MR => L::direct::<$r, 1>(to, out_row, &o),
+                              ($r, 2) if $r <= L::MR => L::direct::<$r, 2>(to, out_row, &o),)*
+                            _ => unreachable!("row tiles have 1, 2, 4, 6, 8 or 12 rows"),
+                        }
+                    };
+                }
+                if straight {
+                    // SAFETY: as below; rows i0..i0 + mr of `out` have `cols` elements from column j.
+                    unsafe { straight!(1 2 4 6 8 12) };
+                    i0 += mr;
+                    continue;
+                }
                 macro_rules! go {
                     ($($r:literal)*) => {
                         match (mr, nv) {

@@ -59,6 +59,8 @@ pub(crate) trait Lane: Copy {
     /// [`gemm::tile`] as a function of its own: inlined all together they would
     /// be one function that takes minutes to compile.
     unsafe fn tile<const MR: usize, const NV: usize>(out: &mut Tile, o: &Operands);
+    /// [`gemm::direct`], likewise.
+    unsafe fn direct<const MR: usize, const NV: usize>(out: *mut f32, out_row: usize, o: &Operands);
     /// [`gemm::row`], likewise.
     unsafe fn row<const NV: usize>(acc: *mut f32, o: &Operands, i: usize, k0: usize, k1: usize);
 }
@@ -75,6 +77,16 @@ macro_rules! tiles {
             }
             // SAFETY: the caller has checked for the lane's instructions.
             unsafe { compiled::<MR, NV>(out, o) }
+        }
+        #[inline(always)]
+        unsafe fn direct<const MR: usize, const NV: usize>(out: *mut f32, out_row: usize, o: &Operands) {
+            #[target_feature(enable = $feature)]
+            unsafe fn compiled<const MR: usize, const NV: usize>(out: *mut f32, out_row: usize, o: &Operands) {
+                // SAFETY: passed on to the caller; the features are those of the lane.
+                unsafe { gemm::direct::<$lane, MR, NV>(out, out_row, o) }
+            }
+            // SAFETY: the caller has checked for the lane's instructions.
+            unsafe { compiled::<MR, NV>(out, out_row, o) }
         }
         #[inline(always)]
         unsafe fn row<const NV: usize>(acc: *mut f32, o: &Operands, i: usize, k0: usize, k1: usize) {
@@ -160,6 +172,11 @@ impl Lane for Reference {
     unsafe fn tile<const MR: usize, const NV: usize>(out: &mut Tile, o: &Operands) {
         // SAFETY: passed on to the caller.
         unsafe { gemm::tile::<Self, MR, NV>(out, o) }
+    }
+    #[inline(always)]
+    unsafe fn direct<const MR: usize, const NV: usize>(out: *mut f32, out_row: usize, o: &Operands) {
+        // SAFETY: passed on to the caller.
+        unsafe { gemm::direct::<Self, MR, NV>(out, out_row, o) }
     }
     #[inline(always)]
     unsafe fn row<const NV: usize>(acc: *mut f32, o: &Operands, i: usize, k0: usize, k1: usize) {
