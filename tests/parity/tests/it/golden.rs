@@ -18,7 +18,6 @@ pub(crate) struct Case {
     pub(crate) model: String,
     pub(crate) json: Value,
     pub(crate) records: Vec<(Vec<u32>, Vec<u8>)>,
-    pub(crate) per_record: Vec<(f64, u32)>,
     tensors: BTreeMap<String, Vec<f32>>,
 }
 
@@ -35,7 +34,7 @@ pub(crate) fn tensors(path: &Path) -> BTreeMap<String, Vec<f32>> {
 }
 
 impl Case {
-    fn read(kind: &str, name: &str, model: Option<&str>) -> Self {
+    fn read(kind: &str, name: &str) -> Self {
         let path = folder().join(kind).join(format!("{name}.json"));
         let json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         let records = json["records"]
@@ -47,26 +46,14 @@ impl Case {
                 (list("ids").map(|v| v as u32).collect(), list("mask").map(|v| v as u8).collect())
             })
             .collect();
-        let per_record = json["per_record"]
-            .as_array()
-            .map(|l| l.iter().map(|r| (r["nll"].as_f64().unwrap(), r["targets"].as_u64().unwrap() as u32)).collect())
-            .unwrap_or_default();
         let file = path.with_extension("safetensors");
         let tensors = if file.exists() { tensors(&file) } else { BTreeMap::new() };
-        let model = model.map_or_else(|| json["model"].as_str().unwrap().to_string(), str::to_string);
-        Self { model, json, records, per_record, tensors }
-    }
-
-    pub(crate) fn plain(model: &str, kind: &str) -> Self {
-        Self::read(kind, model, Some(model))
+        let model = json["model"].as_str().unwrap().to_string();
+        Self { model, json, records, tensors }
     }
 
     pub(crate) fn gradients(name: &str) -> Self {
-        Self::read("gradients", name, None)
-    }
-
-    pub(crate) fn training(name: &str) -> Self {
-        Self::read("training", name, None)
+        Self::read("gradients", name)
     }
 
     pub(crate) fn model_folder(&self) -> PathBuf {
