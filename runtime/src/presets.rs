@@ -12,19 +12,26 @@ use crate::{
         staking::{MaxNominators, MaxValidators},
     },
     fees::{REVENUE, STAKERS, TREASURY},
-    AccountId, BabeConfig, Balance, BalancesConfig, ChainParamsConfig, ComputeOraclesConfig, RewardsConfig,
-    RuntimeGenesisConfig, SessionConfig, SessionKeys, StakingConfig, SudoConfig, EXISTENTIAL_DEPOSIT, WEFT,
+    AccountId, BabeConfig, Balance, BalancesConfig, ChainParamsConfig, ComputeOraclesConfig, ModelsConfig,
+    RewardsConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys, StakingConfig, SudoConfig, EXISTENTIAL_DEPOSIT,
+    WEFT,
 };
 use alloc::{vec, vec::Vec};
+use codec::Encode;
 use frame_support::build_struct_json_patch;
 use pallet_compute_oracles::types::Timers;
+use pallet_models::types::GenesisBase;
 use serde_json::{json, Value};
 use sp_core::hex2array;
 use sp_genesis_builder::{PresetId, DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 use sp_runtime::{traits::AccountIdConversion, Perbill};
 use sp_staking::StakerStatus;
-use weft_protocol::economics;
+use weft_protocol::{
+    dec::Dec,
+    economics,
+    shape::{Arch, ModelShape},
+};
 
 /// Name of the template for a real chain.
 pub const PRODUCTION_PRESET: &str = "production";
@@ -37,6 +44,10 @@ pub const VALIDATOR_STAKE: Balance = 10_000 * WEFT;
 pub const DEVELOPMENT_SLOT_MS: u64 = 2_000;
 /// Length of a slot of `local_testnet` in milliseconds.
 pub const LOCAL_SLOT_MS: u64 = 1_000;
+/// Blocks between the best and the last finalised block of `development`, at most, as measured (node/README.md).
+pub const DEVELOPMENT_FINALITY_LAG: u32 = 2;
+/// The same of `local_testnet`.
+pub const LOCAL_FINALITY_LAG: u32 = 4;
 /// Length of an epoch of both in slots.
 pub const FAST_EPOCH_SLOTS: u64 = 60;
 
@@ -55,6 +66,46 @@ pub const ROLES: [(&str, [u8; 32]); 11] = [
     ("//Builder", hex2array!("820a44e3fd85edfc3ce626d280542d110f1fec6d36f74d729ea7932c677edc53")),
     ("//Consumer", hex2array!("da5a2e60e8c360d6ec6458f710739e2fe63870e2d43816a504e203901135c011")),
 ];
+
+/// Root of the demo base model, which `development` and `local_testnet` know from the start. A test computes it again
+/// from `fixtures/base`.
+pub const DEMO_BASE: [u8; 32] = hex2array!("fbefea81b6f2ebebba2bd8430eb02179ad1e58bec87d07b337aaa41e126473d6");
+/// Shape of the demo base model.
+pub const DEMO_SHAPE: ModelShape = ModelShape {
+    arch: Arch::Llama,
+    layers: 4,
+    d: 256,
+    heads: 8,
+    kv_heads: 4,
+    head_dim: 32,
+    f: 640,
+    vocab: 4_096,
+    context: 512,
+    rms_eps: match Dec::new(1, -5) {
+        Some(eps) => eps,
+        None => Dec::ZERO,
+    },
+    tied: true,
+    bias: 0,
+    window: 0,
+};
+/// Digests of the demo base model's `tokenizer.json` and chat template.
+pub const DEMO_TEXTS: ([u8; 32], [u8; 32]) = (
+    hex2array!("ff52e5d4844d79d9ac9992991f348f18ceb67bc0ef85b052e39617fd558bd389"),
+    hex2array!("07770673f4221ee67f009a20272d203a19e21a1cfa67d2bba137f7cb3896670c"),
+);
+
+/// The demo base model as genesis wants it.
+fn demo_base() -> GenesisBase {
+    GenesisBase {
+        root: DEMO_BASE.into(),
+        name: "weft-demo".into(),
+        licence: "Apache-2.0".into(),
+        shape: DEMO_SHAPE.encode().into(),
+        tokenizer: DEMO_TEXTS.0.into(),
+        template: DEMO_TEXTS.1.into(),
+    }
+}
 
 /// A validator of a development chain.
 struct Validator {
@@ -172,6 +223,7 @@ fn fast_chain(pace: &Pace, validators: Vec<Validator>) -> Value {
             keys: validators.iter().map(|one| (one.account(), one.account(), one.keys())).collect::<Vec<_>>(),
         },
         sudo: SudoConfig { key: Some(Sr25519Keyring::Alice.to_account_id()) },
+        models: ModelsConfig { base_models: vec![demo_base()] },
         compute_oracles: ComputeOraclesConfig { timers: pace.timers() },
         rewards: RewardsConfig { params: pace.rewards() },
     })

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod base;
 mod layout;
 mod metadata;
 mod presets;

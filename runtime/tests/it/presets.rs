@@ -96,3 +96,31 @@ fn every_preset_name_should_lead_to_a_preset() {
     assert!(preset_names().iter().all(|name| get_preset(name).is_some()));
     assert!(get_preset(&PresetId::from("nothing")).is_none());
 }
+
+#[test]
+fn timers_of_daemons_should_outlast_finality_by_four_blocks() {
+    use weft_runtime::presets::{DEVELOPMENT_FINALITY_LAG, LOCAL_FINALITY_LAG};
+    for (name, lag) in [("development", DEVELOPMENT_FINALITY_LAG), ("local_testnet", LOCAL_FINALITY_LAG)] {
+        let least = lag + 4;
+        build(name).unwrap().execute_with(|| {
+            let timers = pallet_compute_oracles::TimerParams::<Runtime>::get();
+            for (timer, blocks) in [
+                ("open", timers.open),
+                ("key", timers.key),
+                ("run", timers.run),
+                ("audit", timers.audit),
+                ("reveal", timers.reveal),
+                ("window", timers.window),
+                ("resp", timers.resp),
+                ("extension", timers.extension),
+                ("da", timers.da),
+                ("jury", timers.jury),
+            ] {
+                assert!(blocks >= least, "{name}: {timer} is {blocks} blocks, daemons need {least}");
+            }
+            let rewards = pallet_rewards::Parameters::<Runtime>::get();
+            assert!(rewards.usage_delay >= least);
+            assert!(rewards.unlock > rewards.epoch_length);
+        });
+    }
+}
