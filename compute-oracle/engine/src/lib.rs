@@ -8,7 +8,14 @@
 //! * [`config`], [`weights`]: a Hugging Face model folder, refused where it is
 //!   not understood; [`weights::Base`].
 //! * [`lora`]: the trained slots and their flat layout.
-//! * [`eval`]: loss and gradient per record.
+//! * [`eval`]: loss and gradient per record; [`train`]: optimiser steps;
+//!   [`vector`]: the flat vectors of a run and of its replay.
+//! * [`checkpoint`], [`events`], [`control`]: what is on disk, what is told,
+//!   what can be asked of a run.
+//! * [`adapter`], [`generate`](mod@generate): PEFT files and answers.
+//!
+//! Only `kernels` (vector instructions) and the mapping of weight files contain
+//! `unsafe` code.
 #![allow(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -23,6 +30,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod control;
 pub mod error;
+pub mod estimate;
 pub mod eval;
 pub mod events;
 pub mod generate;
@@ -34,6 +42,7 @@ pub mod weights;
 
 pub use adapter::{merge, save_adapter, Adapter};
 pub use control::Control;
+pub use estimate::{estimate, Estimate};
 pub use error::{EngineError, Result};
 pub use eval::{Compute, Evaluator, Tokens};
 pub use events::{Event, EventKind};

@@ -163,7 +163,9 @@ unsafe fn update<L: Lane, const MR: usize, const NV: usize, const FRESH: bool, c
 }
 
 #[repr(align(64))]
-pub(crate) struct Tile([f32; TILE]);
+struct Tile {
+    _room: [f32; TILE],
+}
 
 /// Operands of one tile.
 #[derive(Clone, Copy)]
@@ -204,13 +206,13 @@ pub(crate) unsafe fn direct<L: Lane, const MR: usize, const NV: usize>(out: *mut
     }
 }
 
-/// Rows `i0..i0 + MR` of one column tile; the result lies in `out` as
+/// Rows `i0..i0 + MR` of one column tile; the result lies in `acc` as
 /// `[MR, NV·W]`, stored with `c`.
 ///
 /// # Safety
 /// As for [`update`], for all k below `o.k`; the lane's instructions exist.
 #[inline(always)]
-pub(crate) unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(out: &mut Tile, o: &Operands) {
+pub(crate) unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(acc: *mut f32, o: &Operands) {
     let Operands { i0, a, a_row, a_col, b, ldb, k, terms } = *o;
     let len = MR * NV * L::W;
     let width = NV * L::W;
@@ -219,7 +221,6 @@ pub(crate) unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(out: &mut T
     // width ≤ 32; the first `len` elements of `sup` and `total` are written before they are read.
     unsafe {
         let a = a.add(i0 * a_row);
-        let acc = out.0.as_mut_ptr();
         let (sup, total) = (sup.as_mut_ptr().cast::<f32>(), total.as_mut_ptr().cast::<f32>());
         let single = k <= BLOCK;
         if !single {
@@ -289,7 +290,8 @@ impl Kernel for Gemm<'_> {
     unsafe fn run<L: Lane>(self) {
         let Gemm { m, n, k, a, a_row, a_col, b, terms, out, out_row } = self;
         let mut spill: Vec<f32> = Vec::new();
-        let mut res = Tile([0.0; TILE]);
+        let mut res = MaybeUninit::<Tile>::uninit();
+        let res = res.as_mut_ptr().cast::<f32>();
         let mut j = 0;
         while j < n {
             let nv = if n - j <= L::W { 1 } else { 2 };
@@ -332,8 +334,8 @@ impl Kernel for Gemm<'_> {
                 macro_rules! go {
                     ($($r:literal)*) => {
                         match (mr, nv) {
-                            $(($r, 1) if $r <= L::MR => L::tile::<$r, 1>(&mut res, &o),
-                              ($r, 2) if $r <= L::MR => L::tile::<$r, 2>(&mut res, &o),)*
+                            $(($r, 1) if $r <= L::MR => L::tile::<$r, 1>(res, &o),
+                              ($r, 2) if $r <= L::MR => L::tile::<$r, 2>(res, &o),)*
                             _ => unreachable!("row tiles have 1, 2, 4, 6, 8 or 12 rows"),
                         }
                     };
@@ -343,7 +345,9 @@ impl Kernel for Gemm<'_> {
                 unsafe { go!(1 2 4 6 8 12) };
                 for i in 0..mr {
                     let at = (i0 + i) * out_row + j;
-                    out[at..at + cols].copy_from_slice(&res.0[i * width..i * width + cols]);
+                    // SAFETY: the tile has written mr rows of `width` elements.
+                    let done = unsafe { core::slice::from_raw_parts(res.add(i * width), cols) };
+                    out[at..at + cols].copy_from_slice(done);
                 }
                 i0 += mr;
             }

@@ -1,7 +1,7 @@
 //! Vectors of one instruction set behind one trait. Lanes run over outputs
 //! only, so the width changes no bit.
 
-use super::gemm::{self, Operands, Tile};
+use super::gemm::{self, Operands};
 use weft_numerics::{arith, func};
 
 /// 1.5·2^23: adding and subtracting it rounds to an integer.
@@ -58,7 +58,7 @@ pub(crate) trait Lane: Copy {
     unsafe fn exp(x: Self::V) -> Self::V;
     /// [`gemm::tile`] as a function of its own: inlined all together they would
     /// be one function that takes minutes to compile.
-    unsafe fn tile<const MR: usize, const NV: usize>(out: &mut Tile, o: &Operands);
+    unsafe fn tile<const MR: usize, const NV: usize>(out: *mut f32, o: &Operands);
     /// [`gemm::direct`], likewise.
     unsafe fn direct<const MR: usize, const NV: usize>(out: *mut f32, out_row: usize, o: &Operands);
     /// [`gemm::row`], likewise.
@@ -69,9 +69,9 @@ pub(crate) trait Lane: Copy {
 macro_rules! tiles {
     ($lane:ident, $feature:literal) => {
         #[inline(always)]
-        unsafe fn tile<const MR: usize, const NV: usize>(out: &mut Tile, o: &Operands) {
+        unsafe fn tile<const MR: usize, const NV: usize>(out: *mut f32, o: &Operands) {
             #[target_feature(enable = $feature)]
-            unsafe fn compiled<const MR: usize, const NV: usize>(out: &mut Tile, o: &Operands) {
+            unsafe fn compiled<const MR: usize, const NV: usize>(out: *mut f32, o: &Operands) {
                 // SAFETY: passed on to the caller; the features are those of the lane.
                 unsafe { gemm::tile::<$lane, MR, NV>(out, o) }
             }
@@ -169,7 +169,7 @@ impl Lane for Reference {
         func::exp(x)
     }
     #[inline(always)]
-    unsafe fn tile<const MR: usize, const NV: usize>(out: &mut Tile, o: &Operands) {
+    unsafe fn tile<const MR: usize, const NV: usize>(out: *mut f32, o: &Operands) {
         // SAFETY: passed on to the caller.
         unsafe { gemm::tile::<Self, MR, NV>(out, o) }
     }
