@@ -1,8 +1,9 @@
 //! Connection, finalised blocks, submission.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use subxt::{
+    backend::LegacyBackend,
     client::{ClientAtBlock, OnlineClientAtBlockImpl},
     config::DefaultExtrinsicParamsBuilder,
     error::DispatchError,
@@ -74,7 +75,10 @@ impl Client {
             url: url.to_string(),
             reason: e.to_string(),
         })?;
-        let online = OnlineClient::<Config>::from_rpc_client(rpc.clone())
+        // The older RPC group: one answer per question. The chainHead group pins blocks for a subscription whose driver
+        // must be polled by the runtime that built it, and this client is shared between runtimes.
+        let backend = LegacyBackend::builder().build(rpc.clone());
+        let online = OnlineClient::<Config>::from_backend(Arc::new(backend))
             .await
             .map_err(|e| ChainError::from_subxt(url, e))?;
         Ok(Api { online, rpc: LegacyRpcMethods::new(rpc) })

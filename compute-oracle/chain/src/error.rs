@@ -72,10 +72,6 @@ pub enum ChainError {
 }
 
 impl ChainError {
-    pub(crate) fn unreachable(url: &str) -> impl FnOnce(subxt::Error) -> Self + '_ {
-        move |e| Self::from_subxt(url, e)
-    }
-
     pub(crate) fn incompatible(e: impl std::fmt::Display) -> Self {
         Self::Incompatible { reason: e.to_string() }
     }
