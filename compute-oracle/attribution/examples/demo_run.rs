@@ -1,6 +1,12 @@
 //! Times a run of the shipped base on the shipped Datanets:
 //! `cargo run -p weft-attribution --example demo_run -- [isa] [threads] [steps]`.
-#![allow(clippy::unwrap_used, clippy::as_conversions, clippy::float_arithmetic, clippy::print_stdout, reason = "a measuring tool")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::as_conversions,
+    clippy::float_arithmetic,
+    clippy::print_stdout,
+    reason = "a measuring tool"
+)]
 
 use std::path::Path;
 use std::time::Instant;
@@ -43,7 +49,11 @@ fn main() {
     let data = JobData::build(&tok, &snapshots, &records, &recipe, &[7; 32], recipe.attribution).unwrap();
     let tokens: usize = data.encoded.iter().map(|e| e.ids.len()).sum();
     let targets: u32 = data.leaves.iter().map(|l| l.loss_tokens).sum();
-    println!("{} records, {tokens} tokens, {targets} targets, data in {:.2} s", records.len(), started.elapsed().as_secs_f64());
+    println!(
+        "{} records, {tokens} tokens, {targets} targets, data in {:.2} s",
+        records.len(),
+        started.elapsed().as_secs_f64()
+    );
     let inputs = RunInputs {
         base: &base,
         data: &data,
@@ -58,18 +68,21 @@ fn main() {
     let opts = ExecOptions { compute: Compute { isa, threads }, secret: Some([1; 32]), ..ExecOptions::default() };
     let run = Instant::now();
     let mut forward = 0.0;
-    let out = execute(&inputs, &opts, &mut |e| match &e.kind {
-        EventKind::Step { step, steps, loss, grad_norm, tokens_per_s, .. } => {
+    let out = execute(&inputs, &opts, &mut |e| {
+        if let EventKind::Step { step, steps, loss, grad_norm, tokens_per_s, .. } = &e.kind {
             forward = run.elapsed().as_secs_f64();
             if step % 10 == 0 || step == steps {
                 println!("step {step}/{steps} loss {loss:.4} norm {grad_norm:.3} {tokens_per_s:.0} tokens/s");
             }
         }
-        _ => {}
     })
     .unwrap();
     let all = run.elapsed().as_secs_f64();
-    println!("{} threads {threads}: forward {forward:.2} s, reverse {:.2} s, all {all:.2} s", isa.name(), all - forward);
+    println!(
+        "{} threads {threads}: forward {forward:.2} s, reverse {:.2} s, all {all:.2} s",
+        isa.name(),
+        all - forward
+    );
     println!("x {} commit {:02x?}", out.x, &out.commit.unwrap().steps_root[..8]);
     if let Some(p) = out.payout {
         println!("rough {} u {} sum_w {}", p.rough, p.u, p.sum_w);

@@ -10,6 +10,7 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::float_arithmetic,
+    clippy::needless_range_loop,
     reason = "numerical code over vectors whose sizes follow from one layout"
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may unwrap"))]

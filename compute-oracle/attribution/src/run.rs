@@ -157,11 +157,7 @@ struct Runner<'a, 'b> {
 /// # Errors
 /// Inputs that do not belong together; errors of model, recipe and folder;
 /// `stopped` when the control asked for it, after a checkpoint.
-pub fn execute(
-    inputs: &RunInputs<'_>,
-    opts: &ExecOptions,
-    progress: &mut dyn FnMut(&Event),
-) -> Result<RunOutput> {
+pub fn execute(inputs: &RunInputs<'_>, opts: &ExecOptions, progress: &mut dyn FnMut(&Event)) -> Result<RunOutput> {
     let refuse = |detail: &str| RunError::Inputs { detail: detail.to_owned() };
     let reverse = match inputs.method {
         0 => false,
@@ -390,7 +386,8 @@ impl<'a> Runner<'a, '_> {
             };
             let rate = report.tokens as f64 / before.elapsed().as_secs_f64().max(1e-9);
             self.evaluations.0 += 1.0;
-            let epoch = (f64::from(report.step) * batch / n).min(f64::from(self.inputs.recipe.epochs(n as u32).unwrap_or(0)));
+            let epoch =
+                (f64::from(report.step) * batch / n).min(f64::from(self.inputs.recipe.epochs(n as u32).unwrap_or(0)));
             self.log.emit(EventKind::step(&report, self.steps, epoch, rate, self.eta()), progress)?;
             if report.diverged {
                 return Ok(true);
@@ -422,8 +419,7 @@ impl<'a> Runner<'a, '_> {
         }
         if self.keeps(u) {
             let manifest = Manifest { u, x: r.x, rough: r.rough, ..self.manifest.clone() };
-            let snap =
-                Snapshot { x: r.theta.clone(), y: r.m.clone(), z: r.v.clone(), scores: r.scores.clone() };
+            let snap = Snapshot { x: r.theta.clone(), y: r.m.clone(), z: r.v.clone(), scores: r.scores.clone() };
             self.checkpoint(manifest, snap, progress)?;
         }
         self.stop_if_asked(u)
@@ -451,7 +447,7 @@ impl<'a> Runner<'a, '_> {
     /// Tapes of the steps from the checkpoint at or before t, up to t.
     fn recompute(&mut self, t: u32, trainer: &mut Trainer<'_>) -> Result<()> {
         let last = trainer.state.clone();
-        let from = self.store.list().into_iter().map(|m| m.u).filter(|u| *u <= t).next_back();
+        let from = self.store.list().into_iter().map(|m| m.u).rfind(|u| *u <= t);
         let point = from.and_then(|u| self.store.load(self.layout, u));
         trainer.state = match point {
             Some((m, s)) => State { t: m.u, theta: s.x, m: s.y, v: s.z },
@@ -525,8 +521,7 @@ impl<'a> Runner<'a, '_> {
         let outcome = if diverged { Outcome::Diverged } else { Outcome::Done };
         let mut wanted = self.keep.clone();
         wanted.sort_unstable();
-        let checkpoints =
-            wanted.into_iter().filter_map(|u| self.store.file(u).map(|p| (u, p))).collect();
+        let checkpoints = wanted.into_iter().filter_map(|u| self.store.file(u).map(|p| (u, p))).collect();
         let [s_work, r_work] = std::mem::take(&mut self.work);
         let work = self.opts.jury_draw.map(|draw| {
             let all = s_work.into_iter().chain(r_work).flatten().collect::<Vec<Vec<u8>>>();

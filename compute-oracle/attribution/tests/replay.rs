@@ -122,7 +122,13 @@ fn trainer<'a>(
         .enumerate()
         .map(|(i, (ids, mask))| Item {
             tokens: Tokens { ids, mask },
-            weight_ppm: if i >= 13 { 0 } else if i == changed { ppm } else { 1_000_000 },
+            weight_ppm: if i >= 13 {
+                0
+            } else if i == changed {
+                ppm
+            } else {
+                1_000_000
+            },
             n_loss: mask.iter().map(|m| u32::from(*m)).sum(),
         })
         .collect();
@@ -166,11 +172,11 @@ fn scores_should_equal_finite_differences_when_a_weight_changes() {
         -out.iter().map(|o| f64::from(o.loss)).sum::<f64>() / f64::from(targets)
     };
     let (mut off, mut size) = (0.0, 0.0);
-    for i in 0..13 {
+    for (i, score) in scores.iter().enumerate().take(13) {
         let slope = |e: u32| (phi(i, 1_000_000 + e) - phi(i, 1_000_000 - e)) / (2e-6 * f64::from(e));
         // Richardson: the error of a central difference is quadratic in the change.
         let slope = (4.0 * slope(50_000) - slope(100_000)) / 3.0;
-        off += (slope - scores[i]).powi(2);
+        off += (slope - score).powi(2);
         size += slope.powi(2);
     }
     let error = (off / size).sqrt();

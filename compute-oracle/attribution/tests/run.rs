@@ -1,6 +1,12 @@
 //! A whole run on the tiny base: equal on every machine setting, exact after a
 //! stop, and telling who cheated.
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test"
+)]
 
 use std::path::{Path, PathBuf};
 use weft_attribution::{compare, execute, Comparison, ExecOptions, RunInputs, RunOutput};
@@ -48,7 +54,8 @@ fn world(recipe: Recipe) -> World {
         })
         .collect();
     let snapshot = |datanet: u32| Snapshot { datanet, root: [9; 32], records: 12, clusters: ZERO };
-    let data = JobData::build(&tok, &[snapshot(1), snapshot(4)], &records, &recipe, &[5; 32], recipe.attribution).unwrap();
+    let data =
+        JobData::build(&tok, &[snapshot(1), snapshot(4)], &records, &recipe, &[5; 32], recipe.attribution).unwrap();
     World { base, data, recipe }
 }
 
@@ -91,7 +98,11 @@ fn run_should_give_equal_commitments_when_threads_and_instructions_differ() {
     for isa in [Isa::Reference, Isa::Scalar, Isa::Avx2, Isa::Avx512] {
         for threads in [1, 2, 3, 8] {
             let again = w.run(&on(isa, threads));
-            assert_eq!(compare(&again, &first.states, first.commit.as_ref(), Some(&[8; 32])), Comparison::Identical, "{isa:?} {threads}");
+            assert_eq!(
+                compare(&again, &first.states, first.commit.as_ref(), Some(&[8; 32])),
+                Comparison::Identical,
+                "{isa:?} {threads}"
+            );
             assert_eq!(again.adapter, first.adapter);
             assert_eq!(again.commit, first.commit);
         }
@@ -151,12 +162,10 @@ fn run_should_end_equal_when_it_is_stopped_at_every_state() {
         assert_eq!((u, std::fs::read(a).unwrap()), (v, std::fs::read(b).unwrap()));
     }
     let steps = |text: &str| {
-        let mut seq = 0;
         let mut all = Vec::new();
-        for line in text.lines() {
+        for (seq, line) in (0u64..).zip(text.lines()) {
             let event: Event = serde_json::from_str(line).unwrap();
             assert_eq!(event.seq, seq);
-            seq += 1;
             if let EventKind::Step { step, loss, grad_norm, learning_rate, .. } = event.kind {
                 all.push((step, loss.to_bits(), grad_norm.to_bits(), learning_rate.to_bits()));
             }
@@ -171,6 +180,38 @@ fn run_should_end_equal_when_it_is_stopped_at_every_state() {
     other.run_id = [4; 32];
     let opts = ExecOptions { dir: Some(dir.path().into()), ..on(Isa::detect(), 1) };
     assert_eq!(execute(&other, &opts, &mut |_| ()).unwrap_err().code(), "resume_mismatch");
+}
+
+#[test]
+fn run_should_end_equal_when_a_crash_left_half_written_files() {
+    let w = world(recipe());
+    let whole = w.run(&on(Isa::detect(), 2));
+    let dir = tempfile::tempdir().unwrap();
+    let opts = ExecOptions { dir: Some(dir.path().into()), ..on(Isa::detect(), 2) };
+    let _ = w.run(&opts);
+    let ckpt = dir.path().join("ckpt");
+    // As if killed between state 9 and its rename: later checkpoints are gone,
+    // one is damaged, a temporary folder and torn lines are left.
+    for u in [12, 15] {
+        std::fs::remove_dir_all(ckpt.join(u.to_string())).unwrap();
+    }
+    std::fs::write(ckpt.join("9").join("state.safetensors"), b"torn").unwrap();
+    std::fs::create_dir(ckpt.join(".12.tmp")).unwrap();
+    std::fs::write(ckpt.join(".12.tmp").join("state.safetensors"), b"half").unwrap();
+    let events = dir.path().join("events.jsonl");
+    let mut text = std::fs::read(&events).unwrap();
+    text.truncate(text.len() - 9);
+    std::fs::write(&events, text).unwrap();
+    let again = w.run(&opts);
+    assert_eq!(again.states, whole.states);
+    assert_eq!(again.commit, whole.commit);
+    // The damaged checkpoint was written again.
+    let layout = weft_engine::Layout::new(&w.base, &w.recipe).unwrap();
+    let points = weft_engine::checkpoint::Checkpoints::open(dir.path()).unwrap();
+    assert_eq!(points.list().len(), again.checkpoints.len());
+    for m in points.list() {
+        points.load(&layout, m.u).unwrap();
+    }
 }
 
 #[test]

@@ -213,12 +213,14 @@ mod tests {
             let record = Record::pair(text, "yes");
             JobRecord { record_id: record.id(&hash::ZERO), record, owner: [1; 32], snapshot }
         };
-        let mut records: Vec<JobRecord> = (0..30).map(|i| record(&format!("question {i}"), usize::from(i > 15))).collect();
+        let mut records: Vec<JobRecord> =
+            (0..30).map(|i| record(&format!("question {i}"), usize::from(i > 15))).collect();
         records.push(record("Question  3", 1));
         let mut recipe = Recipe::attributed();
         recipe.max_seq_len = 64;
         recipe.exclude = vec![records[5].record_id];
-        let build = |seed: &Hash| JobData::build(&tok, &[snapshot(3), snapshot(9)], &records, &recipe, seed, true).unwrap();
+        let build =
+            |seed: &Hash| JobData::build(&tok, &[snapshot(3), snapshot(9)], &records, &recipe, seed, true).unwrap();
         let data = build(&[7; 32]);
         assert_eq!(data.uses[30], RecordUse::Duplicate { of: 3 });
         assert_eq!(data.uses[5], RecordUse::Excluded);

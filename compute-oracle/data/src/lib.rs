@@ -5,10 +5,7 @@
 //! * [`template`]: the model's own chat template.
 //! * [`tokenizer`]: ids, the response mask, prompts, streamed text.
 //! * [`job`]: the records of a job: which train, and the data root.
-#![cfg_attr(
-    test,
-    allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 pub mod error;
 pub mod job;

@@ -114,7 +114,8 @@ fn chat(at: &At<'_>, messages: &Value) -> Result<Vec<Message>> {
         .map(|(i, m)| {
             let path = |key: &str| format!("messages[{i}].{key}");
             let Value::Object(m) = m else { return Err(at.field(format!("messages[{i}]"), "must be an object")) };
-            if let Some(key) = ["tool_calls", "function_call"].into_iter().find(|k| m.get(*k).is_some_and(|v| !v.is_null()))
+            if let Some(key) =
+                ["tool_calls", "function_call"].into_iter().find(|k| m.get(*k).is_some_and(|v| !v.is_null()))
             {
                 return Err(at.field(path(key), "tool calls have no place in a record; remove the message"));
             }

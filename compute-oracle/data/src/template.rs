@@ -114,7 +114,17 @@ fn civil(days: i64) -> Option<(i64, i64, i64)> {
 /// `strftime` of a time in milliseconds since 1970, UTC, for the directives templates use.
 fn strftime(ms: u64, format: &str) -> Option<String> {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
         "December",
     ];
     let s = i64::try_from(ms.checked_div(1000)?).ok()?;
@@ -152,8 +162,7 @@ impl Template {
     /// `template` with the place of a syntax error.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self> {
         let mut env = Environment::new();
-        let syntax =
-            SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(|e| failed(&e))?;
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(|e| failed(&e))?;
         env.set_syntax(syntax);
         env.set_auto_escape_callback(|_| AutoEscape::None);
         env.set_fuel(Some(FUEL));
@@ -223,7 +232,10 @@ mod tests {
         for (source, want) in cases {
             assert_eq!(render(source).unwrap(), want, "{source}");
         }
-        assert!(render("{{ raise_exception('roles must alternate') }}").unwrap_err().to_string().contains("roles must"));
+        assert!(render("{{ raise_exception('roles must alternate') }}")
+            .unwrap_err()
+            .to_string()
+            .contains("roles must"));
         assert!(render("{% for %}").is_err());
         assert!(render("{% for i in range(1000) %}{% for j in range(10000) %}{% for k in range(10000) %}x{% endfor %}{% endfor %}{% endfor %}").is_err());
         assert!(render("").unwrap().ends_with("<|im_start|>assistant\n"));

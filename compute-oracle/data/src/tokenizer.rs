@@ -182,7 +182,8 @@ impl Tokenizer {
         let last = messages.iter().rposition(|m| m.role == Role::Assistant);
         let mut spans = Vec::new();
         if train_on == TrainOn::All && messages.iter().all(|m| m.weight > 0) {
-            return Ok(vec![0..text.len()]);
+            spans.push(0..text.len());
+            return Ok(spans);
         }
         for (i, m) in messages.iter().enumerate() {
             let wanted = match train_on {
@@ -358,8 +359,7 @@ mod tests {
             let e = tok.encode(&record, &options(on)).unwrap();
             assert_eq!(e.mask.len(), e.ids.len());
             assert_eq!(u32::try_from(e.mask.iter().filter(|m| **m == 1).count()).unwrap(), e.n_loss);
-            let ids: Vec<u32> =
-                e.ids.iter().zip(&e.mask).filter(|(_, m)| **m == 1).map(|(i, _)| *i).collect();
+            let ids: Vec<u32> = e.ids.iter().zip(&e.mask).filter(|(_, m)| **m == 1).map(|(i, _)| *i).collect();
             tok.decode_raw(&ids)
         };
         assert_eq!(trained(TrainOn::Responses), "naïve café<|end|>yes<|end|>");
@@ -389,9 +389,8 @@ mod tests {
     fn long_records_should_be_cut_dropped_or_refused_when_the_recipe_says_so() {
         let tok = tiny();
         let record = Record::pair("one two three", &"four five six seven ".repeat(9));
-        let run = |overlong| {
-            tok.encode(&record, &EncodeOptions { train_on: TrainOn::Responses, max_seq_len: 20, overlong })
-        };
+        let run =
+            |overlong| tok.encode(&record, &EncodeOptions { train_on: TrainOn::Responses, max_seq_len: 20, overlong });
         let cut = run(Overlong::Truncate).unwrap();
         assert!(cut.truncated && !cut.dropped && cut.ids.len() == 20);
         assert!(run(Overlong::Drop).unwrap().dropped);

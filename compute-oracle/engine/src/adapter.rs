@@ -53,7 +53,14 @@ impl Settings {
             Some(Value::Object(o)) => !o.is_empty(),
             Some(_) => true,
         };
-        for key in ["use_dora", "modules_to_save", "fan_in_fan_out", "lora_bias", "layer_replication", "trainable_token_indices"] {
+        for key in [
+            "use_dora",
+            "modules_to_save",
+            "fan_in_fan_out",
+            "lora_bias",
+            "layer_replication",
+            "trainable_token_indices",
+        ] {
             if set(key) {
                 return Err(refuse(format!("`{key}` is not supported; train the adapter without it")));
             }
@@ -296,7 +303,8 @@ pub fn merge(base: &Base, adapter: &Adapter, out: &Path) -> Result<()> {
     for entry in fs::read_dir(base.folder()).map_err(EngineError::io(base.folder()))?.flatten() {
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        let wanted = text.ends_with(".json") || text.ends_with(".jinja") || text.ends_with(".txt") || text.ends_with(".model");
+        let wanted =
+            text.ends_with(".json") || text.ends_with(".jinja") || text.ends_with(".txt") || text.ends_with(".model");
         if wanted && entry.path().is_file() {
             fs::copy(entry.path(), beside.join(&name)).map_err(EngineError::io(entry.path()))?;
         }
@@ -311,7 +319,8 @@ pub fn merge(base: &Base, adapter: &Adapter, out: &Path) -> Result<()> {
         .collect();
     for file in dense_files(base.folder())? {
         let bytes = fs::read(&file).map_err(EngineError::io(&file))?;
-        let bad = |e: safetensors::SafeTensorError| EngineError::Malformed { path: file.clone(), detail: e.to_string() };
+        let bad =
+            |e: safetensors::SafeTensorError| EngineError::Malformed { path: file.clone(), detail: e.to_string() };
         let st = SafeTensors::deserialize(&bytes).map_err(bad)?;
         let mut merged: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         for (name, view) in st.iter() {

@@ -182,8 +182,8 @@ impl Checkpoints {
         let manifest = Manifest { file: id.clone(), ..manifest.clone() };
         let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
         if target.join("manifest.json").exists() {
-            let same = self.manifest(manifest.u).is_some_and(|m| m == manifest);
-            if same {
+            let whole = fs::read(target.join("state.safetensors")).is_ok_and(|old| old == bytes);
+            if whole && self.manifest(manifest.u).is_some_and(|m| m == manifest) {
                 return Ok(id);
             }
             fs::remove_dir_all(&target).map_err(EngineError::io(&target))?;

@@ -126,8 +126,9 @@ pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>> {
 
 fn dec(keys: &Keys<'_>, key: &str, x: f64) -> Result<Dec> {
     // The shortest decimal that reads back as x is what the file says.
-    Dec::parse(&format!("{x:e}"))
-        .ok_or_else(|| keys.unsupported(key, &Value::from(x), "it needs at most nine digits and an exponent from -22 to 0"))
+    Dec::parse(&format!("{x:e}")).ok_or_else(|| {
+        keys.unsupported(key, &Value::from(x), "it needs at most nine digits and an exponent from -22 to 0")
+    })
 }
 
 fn token_ids(v: Option<&Value>) -> Vec<u32> {
@@ -238,7 +239,12 @@ impl Config {
         let tied = keys.flag("tie_word_embeddings", false)?;
         let attention_bias = keys.flag("attention_bias", false)?;
         let mlp_bias = keys.flag("mlp_bias", false)?;
-        let bias = if arch == Arch::Qwen2 { 1 } else { u8::from(attention_bias) * 3 } | u8::from(mlp_bias) * 4;
+        let attention_bits = if arch == Arch::Qwen2 { 1 } else { u8::from(attention_bias) * 3 };
+        let bias = attention_bits | (u8::from(mlp_bias) * 4);
+        let invalid = |detail: &str| EngineError::Malformed { path: path.clone(), detail: detail.to_owned() };
+        if head_dim == 0 || head_dim > 256 || head_dim % 2 != 0 {
+            return Err(invalid("head_dim must be even and at most 256"));
+        }
         let inv_freq = rope(&mut keys, head_dim)?;
 
         let mut window = keys.uint("sliding_window")?.unwrap_or(0);
@@ -269,15 +275,11 @@ impl Config {
             return Err(EngineError::UnknownConfigKey { path, key: key.clone() });
         }
 
-        let invalid = |detail: &str| EngineError::Malformed { path: path.clone(), detail: detail.to_owned() };
         if heads == 0 || kv_heads == 0 || heads % kv_heads != 0 {
             return Err(invalid("num_attention_heads must be a multiple of num_key_value_heads"));
         }
         if layers == 0 || d == 0 || f == 0 || vocab == 0 || context == 0 {
             return Err(invalid("a size is 0"));
-        }
-        if head_dim > 256 || head_dim % 2 != 0 {
-            return Err(invalid("head_dim must be even and at most 256"));
         }
         // Bounds far above any model that fits a machine, so that no product below overflows.
         if d > 1 << 20 || f > 1 << 20 || vocab > 1 << 24 || layers > 1 << 12 || heads > 1 << 12 {

@@ -26,7 +26,9 @@ pub enum EngineError {
         next: &'static str,
     },
     /// A key of the configuration is on no list.
-    #[error("{path}: unknown key `{key}`; a key that might change the result is never ignored, remove it if it does not")]
+    #[error(
+        "{path}: unknown key `{key}`; a key that might change the result is never ignored, remove it if it does not"
+    )]
     UnknownConfigKey {
         /// config.json.
         path: PathBuf,
@@ -62,7 +64,9 @@ pub enum EngineError {
         expected: String,
     },
     /// Weights in a format that can run code when read.
-    #[error("{path}: only safetensors weights are read; convert the model with `save_pretrained(safe_serialization=True)`")]
+    #[error(
+        "{path}: only safetensors weights are read; convert the model with `save_pretrained(safe_serialization=True)`"
+    )]
     UnsafeFormat {
         /// The folder.
         path: PathBuf,

@@ -66,7 +66,10 @@ pub fn estimate(
     let seconds = flop / (rate.unwrap_or(RATE) * compute.threads.max(1) as f64);
 
     let longest = f64::from(recipe.max_seq_len).min(length * 4.0);
-    let width = 4.0 * f64::from(shape.d) + 2.0 * f64::from(shape.q_dim()) + 2.0 * f64::from(shape.kv_dim()) + 3.0 * f64::from(shape.f);
+    let width = 4.0 * f64::from(shape.d)
+        + 2.0 * f64::from(shape.q_dim())
+        + 2.0 * f64::from(shape.kv_dim())
+        + 3.0 * f64::from(shape.f);
     let activations = width * f64::from(shape.layers) * (batch * length).max(longest) * 4.0;
     let scores = 2.0 * longest * longest * 4.0 * compute.threads as f64;
     let kept = 16.0 * p * f64::from(steps);
@@ -90,10 +93,7 @@ pub fn estimate(
 mod tests {
     use super::*;
     use crate::kernels::Isa;
-    use weft_protocol::{
-        dec::Dec,
-        shape::Arch,
-    };
+    use weft_protocol::{dec::Dec, shape::Arch};
 
     #[test]
     fn estimate_should_refuse_when_the_model_is_larger_than_memory() {

@@ -122,7 +122,16 @@ pub(crate) fn product(isa: Isa, m: usize, n: usize, k: usize, a: &[f32], a_row: 
 
 /// y = base + adapter of one projection; keeps zs.
 #[allow(clippy::too_many_arguments, reason = "operands and scratch of one linear")]
-pub(crate) fn linear(isa: Isa, w: &Linear, lora: Option<&Pack>, x: &[f32], t: usize, zs: &mut Vec<f32>, part: &mut Vec<f32>, y: &mut [f32]) {
+pub(crate) fn linear(
+    isa: Isa,
+    w: &Linear,
+    lora: Option<&Pack>,
+    x: &[f32],
+    t: usize,
+    zs: &mut Vec<f32>,
+    part: &mut Vec<f32>,
+    y: &mut [f32],
+) {
     product(isa, t, w.n_out, w.n_in, x, w.n_in, w.forward(), y);
     if let Some(bias) = &w.bias {
         for row in y.chunks_exact_mut(w.n_out) {
@@ -342,7 +351,14 @@ impl Pass<'_> {
                     let delta = c(reduce::red_fma(isa, &d_o[at.clone()], &b_o[at]));
                     let ds = &mut ds[i * ld..i * ld + i + 1];
                     ds[..first].fill(0.0);
-                    ops::prob_ds(isa, &dp[r * ld + first..r * ld + i + 1], &mut e[first..], &mut ds[first..], rho, delta);
+                    ops::prob_ds(
+                        isa,
+                        &dp[r * ld + first..r * ld + i + 1],
+                        &mut e[first..],
+                        &mut ds[first..],
+                        rho,
+                        delta,
+                    );
                 });
                 let out = &mut dq[i0 * qw + h * hd..];
                 Gemm {
@@ -393,7 +409,14 @@ impl Pass<'_> {
         w.kt = kt;
     }
 
-    fn head_norm(&self, x: &mut [f32], weight: Option<&Vec<f32>>, r: &mut Vec<f32>, xh: &mut Vec<f32>, t: &mut Vec<f32>) {
+    fn head_norm(
+        &self,
+        x: &mut [f32],
+        weight: Option<&Vec<f32>>,
+        r: &mut Vec<f32>,
+        xh: &mut Vec<f32>,
+        t: &mut Vec<f32>,
+    ) {
         let Some(weight) = weight else { return };
         let rows = x.len() / weight.len();
         let y = sized(t, x.len());
@@ -408,7 +431,16 @@ impl Pass<'_> {
         let t = segs.last().map_or(0, Segment::end);
         let n = t * d.d;
         ops::rmsnorm(isa, x, &layer.norm1, d.eps, sized(&mut b.r1, t), sized(&mut b.xh1, n), sized(&mut b.y1, n));
-        linear(isa, &layer.linear[0], self.pack(l, 0), &b.y1, t, &mut b.zs[0], &mut w.part, sized(&mut b.qs, t * d.q()));
+        linear(
+            isa,
+            &layer.linear[0],
+            self.pack(l, 0),
+            &b.y1,
+            t,
+            &mut b.zs[0],
+            &mut w.part,
+            sized(&mut b.qs, t * d.q()),
+        );
         linear(isa, &layer.linear[1], self.pack(l, 1), &b.y1, t, &mut b.zs[1], &mut w.part, sized(&mut b.k, t * d.k()));
         linear(isa, &layer.linear[2], self.pack(l, 2), &b.y1, t, &mut b.zs[2], &mut w.part, sized(&mut b.v, t * d.k()));
         self.head_norm(&mut b.qs, layer.q_norm.as_ref(), &mut b.qr, &mut b.qh, &mut w.t);
@@ -456,7 +488,18 @@ impl Pass<'_> {
         macro_rules! back {
             ($p:expr, $x:expr, $dy:expr, $dx:expr) => {
                 linear_back(
-                    isa, &layer.linear[$p], self.pack(l, $p), $x, &b.zs[$p], $dy, t, segs, &mut w.dz, &mut w.part, grads, $dx,
+                    isa,
+                    &layer.linear[$p],
+                    self.pack(l, $p),
+                    $x,
+                    &b.zs[$p],
+                    $dy,
+                    t,
+                    segs,
+                    &mut w.dz,
+                    &mut w.part,
+                    grads,
+                    $dx,
                 )
             };
         }
@@ -476,9 +519,7 @@ impl Pass<'_> {
             rope(isa, base, &mut w.dq[s.at * d.q()..s.end() * d.q()], d.q(), 0, true);
             rope(isa, base, &mut w.dk[s.at * d.k()..s.end() * d.k()], d.k(), 0, true);
         }
-        for (x, weight, r, xh) in
-            [(&mut w.dq, &layer.q_norm, &b.qr, &b.qh), (&mut w.dk, &layer.k_norm, &b.kr, &b.kh)]
-        {
+        for (x, weight, r, xh) in [(&mut w.dq, &layer.q_norm, &b.qr, &b.qh), (&mut w.dk, &layer.k_norm, &b.kr, &b.kh)] {
             if let Some(weight) = weight {
                 let y = sized(&mut dg, x.len());
                 ops::rmsnorm_back(isa, x, weight, r, xh, &mut w.t, y);
@@ -618,6 +659,9 @@ pub struct Evaluated {
     pub inner: f32,
 }
 
+/// Where a record's results go.
+type Place<'a> = (&'a mut Evaluated, Option<&'a mut [f32]>);
+
 /// Evaluates records at any θ: the pure function under trainer, replay and audits.
 pub struct Evaluator<'a> {
     base: &'a Base,
@@ -675,7 +719,7 @@ impl<'a> Evaluator<'a> {
         let want = !grads.is_empty();
         // A record without targets has loss and gradient +0.
         let idle = |r: &Tokens<'_>| r.mask.iter().skip(1).all(|m| *m == 0);
-        let mut slots: Vec<Option<(&mut Evaluated, Option<&mut [f32]>)>> = Vec::with_capacity(records.len());
+        let mut slots: Vec<Option<Place<'_>>> = Vec::with_capacity(records.len());
         let mut grads = grads.iter_mut();
         for (r, out) in records.iter().zip(out.iter_mut()) {
             let grad = grads.next().map(|g| {
@@ -738,7 +782,10 @@ pub(crate) fn check(base: &Base, r: &Tokens<'_>) -> Result<()> {
     }
     if let Some(id) = r.ids.iter().find(|id| **id as usize >= base.dims.vocab) {
         return Err(EngineError::InvalidTokens {
-            detail: format!("token id {id} is outside the vocabulary of {}; the tokenizer is of another model", base.dims.vocab),
+            detail: format!(
+                "token id {id} is outside the vocabulary of {}; the tokenizer is of another model",
+                base.dims.vocab
+            ),
         });
     }
     Ok(())

@@ -155,7 +155,8 @@ impl<'a> Session<'a> {
         for id in ids {
             x.extend_from_slice(&base.embedding[*id as usize * d.d..(*id as usize + 1) * d.d]);
         }
-        let (mut r, mut xh, mut y, mut part, mut zs) = (vec![0.0; t], vec![0.0; n], vec![0.0; n], Vec::new(), Vec::new());
+        let (mut r, mut xh, mut y, mut part, mut zs) =
+            (vec![0.0; t], vec![0.0; n], vec![0.0; n], Vec::new(), Vec::new());
         let (mut q, mut k, mut v) = (vec![0.0; t * qw], vec![0.0; t * kw], vec![0.0; t * kw]);
         let (mut o, mut h) = (vec![0.0; t * qw], vec![0.0; t * d.f]);
         let (mut g, mut u, mut out) = (vec![0.0; t * d.f], vec![0.0; t * d.f], vec![0.0; n]);

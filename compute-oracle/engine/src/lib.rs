@@ -21,6 +21,7 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::float_arithmetic,
+    clippy::needless_range_loop,
     reason = "numerical kernels over buffers whose sizes follow from the checked model shape"
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may unwrap"))]
@@ -42,8 +43,8 @@ pub mod weights;
 
 pub use adapter::{merge, save_adapter, Adapter};
 pub use control::Control;
-pub use estimate::{estimate, Estimate};
 pub use error::{EngineError, Result};
+pub use estimate::{estimate, Estimate};
 pub use eval::{Compute, Evaluator, Tokens};
 pub use events::{Event, EventKind};
 pub use generate::{generate, FinishReason, GenRequest, Generation};

@@ -9,7 +9,9 @@ use crate::lora::Layout;
 use crate::vector;
 use crate::weights::Base;
 use weft_numerics::{
-    dec, optim, order::Order, rn32,
+    dec, optim,
+    order::Order,
+    rn32,
     schedule::{self, Schedule},
     Key,
 };

@@ -332,9 +332,7 @@ impl Base {
             .ok_or_else(|| EngineError::Malformed { path: dir.into(), detail: "too many tensors".into() })?;
 
         let mut take = |name: &str| {
-            tensors
-                .remove(name)
-                .ok_or_else(|| EngineError::MissingTensor { path: dir.into(), name: name.to_owned() })
+            tensors.remove(name).ok_or_else(|| EngineError::MissingTensor { path: dir.into(), name: name.to_owned() })
         };
         let mut layers = Vec::with_capacity(dims.layers);
         for l in 0..dims.layers {
@@ -346,8 +344,10 @@ impl Base {
                 let bias = has_bias(s.bias, i).then(|| take(&format!("{p}{name}.bias"))).transpose()?;
                 linear.push(Linear::new(&w, n_in, n_out, bias));
             }
-            let linear = <[Linear; 7]>::try_from(linear)
-                .map_err(|_| EngineError::Malformed { path: dir.into(), detail: "a layer has seven projections".into() })?;
+            let linear = <[Linear; 7]>::try_from(linear).map_err(|_| EngineError::Malformed {
+                path: dir.into(),
+                detail: "a layer has seven projections".into(),
+            })?;
             let mut norm = |name: &str| -> Result<Option<Vec<f32>>> {
                 dims.qk_norm.then(|| take(&format!("{p}self_attn.{name}.weight"))).transpose()
             };

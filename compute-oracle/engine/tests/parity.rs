@@ -220,8 +220,7 @@ fn training_should_follow_torch_when_thirty_steps_are_done() {
         let mut eval = Evaluator::new(&base, layout, on());
         let (mut out, mut grads, mut total): (Vec<Evaluated>, _, _) = (Vec::new(), vec![Vec::new(); 8], vec![0.0; p]);
         for (t, (batch, log)) in g["batches"].as_array().unwrap().iter().zip(g["log"].as_array().unwrap()).enumerate() {
-            let batch: Vec<usize> =
-                batch.as_array().unwrap().iter().flat_map(ints).map(|i| i as usize).collect();
+            let batch: Vec<usize> = batch.as_array().unwrap().iter().flat_map(ints).map(|i| i as usize).collect();
             let tokens: Vec<Tokens<'_>> =
                 batch.iter().map(|i| Tokens { ids: &records[*i].0, mask: &records[*i].1 }).collect();
             eval.run(&theta, &tokens, None, &mut out, &mut grads).unwrap();
@@ -325,13 +324,8 @@ fn tiny_base_should_answer_like_transformers_when_it_is_greedy() {
 fn sampling_should_depend_on_the_seed_alone_when_settings_are_equal() {
     let base = model("linear");
     let run = |seed, isa, threads| {
-        let request = GenRequest {
-            temperature: 0.8,
-            top_p: 0.9,
-            top_k: 40,
-            seed,
-            ..GenRequest::greedy(vec![3, 5, 7], 24)
-        };
+        let request =
+            GenRequest { temperature: 0.8, top_p: 0.9, top_k: 40, seed, ..GenRequest::greedy(vec![3, 5, 7], 24) };
         generate(&base, None, &Compute { isa, threads }, &request, &mut |_| ControlFlow::Continue(())).unwrap().tokens
     };
     let first = run(1, Isa::detect(), 2);

@@ -72,9 +72,8 @@ pub(crate) unsafe fn red_raw<L: Lane, const FMA: bool>(x: *const f32, z: *const 
             }
             return block::<L, false>(few.as_ptr(), few.as_ptr(), blocks);
         }
-        let many: Vec<f32> = (0..blocks)
-            .map(|b| canon(block::<L, FMA>(x.add(b * BLOCK), at(z, b), BLOCK.min(n - b * BLOCK))))
-            .collect();
+        let many: Vec<f32> =
+            (0..blocks).map(|b| canon(block::<L, FMA>(x.add(b * BLOCK), at(z, b), BLOCK.min(n - b * BLOCK)))).collect();
         // Two more levels reach 2^24 elements; beyond, the reference recurses.
         weft_numerics::red(&many)
     }

@@ -19,7 +19,16 @@ impl Rng {
     }
     fn wild(&mut self) -> f32 {
         const SPECIAL: [u32; 10] = [
-            0, 0x8000_0000, 1, 0x8000_0001, 0x7f80_0000, 0xff80_0000, 0x7fc0_0000, 0xffc1_2345, 0x7f7f_ffff, 0x0080_0000,
+            0,
+            0x8000_0000,
+            1,
+            0x8000_0001,
+            0x7f80_0000,
+            0xff80_0000,
+            0x7fc0_0000,
+            0xffc1_2345,
+            0x7f7f_ffff,
+            0x0080_0000,
         ];
         match self.next() % 40 {
             0 => f32::from_bits(SPECIAL[(self.next() % 10) as usize]),
@@ -70,8 +79,19 @@ fn exp_should_equal_the_reference_when_inputs_are_any() {
 fn products_should_equal_the_reference_when_shapes_are_any() {
     let mut rng = Rng(2);
     let shapes = [
-        (1, 1, 1), (1, 32, 7), (3, 33, 16), (13, 16, 511), (12, 48, 512), (25, 31, 513), (7, 70, 1025), (2, 9, 16_385),
-        (50, 64, 32), (5, 8, 255), (1, 100, 640), (29, 17, 2), (2, 40, 33_000),
+        (1, 1, 1),
+        (1, 32, 7),
+        (3, 33, 16),
+        (13, 16, 511),
+        (12, 48, 512),
+        (25, 31, 513),
+        (7, 70, 1025),
+        (2, 9, 16_385),
+        (50, 64, 32),
+        (5, 8, 255),
+        (1, 100, 640),
+        (29, 17, 2),
+        (2, 40, 33_000),
     ];
     for (m, n, k) in shapes {
         for wild in [false, true] {
@@ -96,7 +116,8 @@ fn products_should_equal_the_reference_when_shapes_are_any() {
                 for (right, name) in [(Right::Panels(&panels), "panels"), (Right::Rows(&bt, n), "rows")] {
                     for (a, a_row, a_col) in [(&a, k, 1), (&at, 1, m)] {
                         let mut out = vec![f32::NAN; m * n];
-                        Gemm { m, n, k, a, a_row, a_col, b: right, terms: Terms::All, out: &mut out, out_row: n }.run(isa);
+                        Gemm { m, n, k, a, a_row, a_col, b: right, terms: Terms::All, out: &mut out, out_row: n }
+                            .run(isa);
                         assert_eq!(bits(&out), bits(&want), "{isa:?} {name} {m} {n} {k} wild {wild}");
                     }
                 }
@@ -114,8 +135,19 @@ fn masked_products_should_equal_the_reference_when_windows_vary() {
             for isa in isas() {
                 let mut out = vec![0.0; t * d];
                 let terms = Terms::UpTo { first: 0, window };
-                Gemm { m: t, n: d, k: t, a: &p, a_row: t, a_col: 1, b: Right::Rows(&v, d), terms, out: &mut out, out_row: d }
-                    .run(isa);
+                Gemm {
+                    m: t,
+                    n: d,
+                    k: t,
+                    a: &p,
+                    a_row: t,
+                    a_col: 1,
+                    b: Right::Rows(&v, d),
+                    terms,
+                    out: &mut out,
+                    out_row: d,
+                }
+                .run(isa);
                 for i in 0..t {
                     let mut want = vec![0.0; d];
                     let first = model::attention::first_key(i, window);
@@ -123,8 +155,19 @@ fn masked_products_should_equal_the_reference_when_windows_vary() {
                     assert_eq!(bits(&out[i * d..(i + 1) * d]), bits(&want), "{isa:?} up to, row {i} of {t}, {window}");
                 }
                 let terms = Terms::From { window };
-                Gemm { m: t, n: d, k: t, a: &p, a_row: 1, a_col: t, b: Right::Rows(&v, d), terms, out: &mut out, out_row: d }
-                    .run(isa);
+                Gemm {
+                    m: t,
+                    n: d,
+                    k: t,
+                    a: &p,
+                    a_row: 1,
+                    a_col: t,
+                    b: Right::Rows(&v, d),
+                    terms,
+                    out: &mut out,
+                    out_row: d,
+                }
+                .run(isa);
                 for j in 0..t {
                     let mut want = vec![0.0; d];
                     let end = model::attention::end_row(j, window, t);
