@@ -263,6 +263,38 @@ fn run_should_have_no_reverse_states_when_attribution_is_off() {
     assert_eq!(out.audit_states().1, ZERO);
 }
 
+#[test]
+fn run_should_end_diverged_when_the_norm_is_not_finite() {
+    let dir = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(tiny()).unwrap().flatten() {
+        std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+    }
+    // A final norm of infinities: every gradient is NaN.
+    let file = dir.path().join("model.safetensors");
+    let mut raw = std::fs::read(&file).unwrap();
+    let header = usize::try_from(u64::from_le_bytes(raw[..8].try_into().unwrap())).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&raw[8..8 + header]).unwrap();
+    let at = &json["model.norm.weight"]["data_offsets"];
+    let at = |i: usize| 8 + header + usize::try_from(at[i].as_u64().unwrap()).unwrap();
+    for pair in raw[at(0)..at(1)].chunks_exact_mut(2) {
+        pair.copy_from_slice(&[0x80, 0x7f]);
+    }
+    std::fs::write(&file, raw).unwrap();
+    let w = World { base: Base::load(dir.path()).unwrap(), ..world(recipe()) };
+    let out = tempfile::tempdir().unwrap();
+    let opts = ExecOptions { dir: Some(out.path().into()), ..on(Isa::detect(), 2) };
+    let first = w.run(&opts);
+    assert_eq!((first.outcome, first.n_done, first.states.len()), (Outcome::Diverged, 0, 1));
+    assert_eq!((first.model_commitment, first.attribution_commitment), (ZERO, ZERO));
+    assert!(first.adapter.is_none() && first.payout.is_none() && first.opening(ZERO).is_none());
+    // Its events, NaN among them, can be read back.
+    let again = w.run(&opts);
+    assert_eq!(again.states, first.states);
+    let juror = w.run(&ExecOptions { jury_draw: Some([6; 32]), ..on(Isa::Reference, 1) });
+    assert_eq!(juror.states, first.states);
+    assert!(juror.work.is_some());
+}
+
 #[cfg(feature = "adversary")]
 #[test]
 fn comparison_should_find_the_lie_when_an_oracle_cheats() {

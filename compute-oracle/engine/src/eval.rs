@@ -743,20 +743,23 @@ impl<'a> Evaluator<'a> {
         let isa = self.compute.isa;
         let pass = Pass { isa, base: self.base, lora: &self.packed };
         let ends = self.layout.ends();
-        let worker = |w: &mut Work| loop {
-            let next = match queue.lock() {
-                Ok(mut q) => q.next(),
-                Err(_) => None,
-            };
-            let Some((tokens, out)) = next else { break };
-            let (mut outs, grads): (Vec<_>, Vec<_>) = out.into_iter().unzip();
-            let mut grads: Vec<&mut [f32]> = grads.into_iter().flatten().collect();
-            let losses = pass.group(&tokens, w, want.then_some(&mut grads[..]));
-            for (out, loss) in outs.iter_mut().zip(losses) {
-                out.loss = loss;
-            }
-            for (out, g) in outs.iter_mut().zip(&grads) {
-                out.inner = reduce::inner(isa, along.unwrap_or(g), g, ends);
+        let worker = |w: &mut Work| {
+            crate::kernels::assert_float_mode();
+            loop {
+                let next = match queue.lock() {
+                    Ok(mut q) => q.next(),
+                    Err(_) => None,
+                };
+                let Some((tokens, out)) = next else { break };
+                let (mut outs, grads): (Vec<_>, Vec<_>) = out.into_iter().unzip();
+                let mut grads: Vec<&mut [f32]> = grads.into_iter().flatten().collect();
+                let losses = pass.group(&tokens, w, want.then_some(&mut grads[..]));
+                for (out, loss) in outs.iter_mut().zip(losses) {
+                    out.loss = loss;
+                }
+                for (out, g) in outs.iter_mut().zip(&grads) {
+                    out.inner = reduce::inner(isa, along.unwrap_or(g), g, ends);
+                }
             }
         };
         if self.works.len() == 1 || records.len() == 1 {

@@ -74,9 +74,10 @@ fn configuration_should_be_refused_when_it_asks_for_what_is_not_computed() {
 fn weights_should_be_refused_when_tensors_are_missing_extra_or_misshapen() {
     let raw = std::fs::read(tiny().join("model.safetensors")).unwrap();
     let st = SafeTensors::deserialize(&raw).unwrap();
-    let rewrite = |edit: &dyn Fn(&mut Vec<(String, Dtype, Vec<usize>, Vec<u8>)>)| {
+    type Tensors = Vec<(String, Dtype, Vec<usize>, Vec<u8>)>;
+    let rewrite = |edit: &dyn Fn(&mut Tensors)| {
         let dir = copy();
-        let mut all: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
+        let mut all: Tensors =
             st.iter().map(|(n, v)| (n.to_owned(), v.dtype(), v.shape().to_vec(), v.data().to_vec())).collect();
         edit(&mut all);
         let views = all.iter().map(|(n, d, s, b)| (n.clone(), TensorView::new(*d, s.clone(), b).unwrap()));

@@ -86,6 +86,18 @@ impl core::str::FromStr for Isa {
     }
 }
 
+/// Asserts the floating-point mode that all bits rely on: rounding to nearest,
+/// subnormals kept, exceptions masked.
+pub(crate) fn assert_float_mode() {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut mode = 0u32;
+        // SAFETY: stores the four bytes of MXCSR into `mode` and changes nothing else.
+        unsafe { core::arch::asm!("stmxcsr [{}]", in(reg) &raw mut mode, options(nostack, preserves_flags)) };
+        assert_eq!(mode & 0xffc0, 0x1f80, "another library changed the floating-point mode of this thread");
+    }
+}
+
 /// A kernel's body, written once for all instruction sets.
 pub(crate) trait Kernel {
     /// What it returns.
