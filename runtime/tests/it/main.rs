@@ -11,6 +11,7 @@
 )]
 
 mod base;
+mod fees;
 mod layout;
 mod metadata;
 mod presets;

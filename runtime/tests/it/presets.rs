@@ -10,7 +10,7 @@ use weft_runtime::{
 };
 
 /// Builds the genesis of a preset as a node does: the preset merged into the default, then built from JSON.
-fn build(name: &str) -> Result<sp_io::TestExternalities, String> {
+pub fn build(name: &str) -> Result<sp_io::TestExternalities, String> {
     let mut ext = sp_io::TestExternalities::default();
     ext.execute_with(|| {
         let patch = get_preset(&PresetId::from(name)).expect("the preset exists");
