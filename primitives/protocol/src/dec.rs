@@ -177,7 +177,7 @@ impl Dec {
 #[cfg(feature = "std")]
 mod json {
     use super::Dec;
-    use alloc::string::ToString;
+    use alloc::string::{String, ToString};
     use core::fmt;
     use serde::{de, Deserialize, Deserializer, Serialize, Serializer};
 
@@ -189,7 +189,11 @@ mod json {
 
     struct DecVisitor;
 
-    impl de::Visitor<'_> for DecVisitor {
+    /// What `serde_json` calls the only key of a number with a fraction, when a crate of the same build asks it to keep
+    /// the digits as they were written.
+    const DIGITS: &str = "$serde_json::private::Number";
+
+    impl<'de> de::Visitor<'de> for DecVisitor {
         type Value = Dec;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,6 +215,13 @@ mod json {
         fn visit_f64<E: de::Error>(self, value: f64) -> Result<Dec, E> {
             // The shortest text that reads back as this number is what the person wrote.
             self.visit_str(&alloc::format!("{value:e}"))
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Dec, A::Error> {
+            match map.next_key::<String>()? {
+                Some(key) if key == DIGITS => self.visit_str(&map.next_value::<String>()?),
+                _ => Err(de::Error::invalid_type(de::Unexpected::Map, &self)),
+            }
         }
     }
 

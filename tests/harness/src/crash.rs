@@ -56,10 +56,11 @@ pub async fn event(
 ) -> HarnessResult<Value> {
     let daemon = scenario.net.daemon(daemon)?;
     let end = tokio::time::Instant::now() + LIMIT;
+    let mut after = 0;
     loop {
-        let events = daemon.events(job).await?;
-        if let Some(found) = events.iter().find(|e| wanted(e)) {
-            return Ok(found.clone());
+        let events = daemon.events(job, &mut after).await?;
+        if let Some(found) = events.into_iter().find(|e| wanted(e)) {
+            return Ok(found);
         }
         if tokio::time::Instant::now() > end {
             return Err(HarnessError::Waited { what: what.to_string(), log: daemon.tail() });
@@ -131,7 +132,7 @@ pub async fn run(scenario: &mut Scenario) -> HarnessResult {
     let daemon = scenario.net.daemon_mut("Oracle")?;
     daemon.kill();
     daemon.restart().await?;
-    let done = scenario.net.daemon("Oracle")?.events(job).await?;
+    let done = scenario.net.daemon("Oracle")?.events(job, &mut 0).await?;
     let reached = done.iter().filter(|e| at(e)).map(step).max().unwrap_or_default();
     scenario.report.say(format!("the oracle's daemon was killed around step {reached} of {steps} and started again"));
 

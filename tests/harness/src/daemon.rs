@@ -174,15 +174,14 @@ impl Daemon {
         reqwest::get(&url).await.map_err(failed)?.json().await.map_err(failed)
     }
 
-    /// Events of a job's run as this daemon saw them.
-    pub async fn events(&self, job: u32) -> HarnessResult<Vec<Value>> {
+    /// Events of a job's run as this daemon saw them, after the event numbered `after`. Moves `after` on.
+    pub async fn events(&self, job: u32, after: &mut i64) -> HarnessResult<Vec<Value>> {
         let mut all = Vec::new();
-        let mut after = 0;
         loop {
             let page = self.get(&format!("/api/v1/runs/{job}/events?after={after}")).await?;
             let list = page.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
             let Some(last) = list.last().and_then(|e| e.get("seq")).and_then(Value::as_i64) else { return Ok(all) };
-            after = last;
+            *after = last;
             all.extend(list.into_iter().filter_map(|mut e| e.get_mut("event").map(Value::take)));
         }
     }

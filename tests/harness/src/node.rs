@@ -72,7 +72,7 @@ impl Node {
             .arg(format!("/ip4/127.0.0.1/tcp/{}", config.port))
             .arg("--node-key")
             .arg(format!("{:064x}", config.node_key))
-            .args(["--no-mdns", "--no-telemetry", "--no-prometheus", "--no-hardware-benchmarks", "--allow-private-ip"])
+            .args(["--no-mdns", "--no-telemetry", "--no-prometheus", "--allow-private-ip"])
             .args(["--state-pruning", "archive", "--blocks-pruning", "archive"])
             .args(["--rpc-max-connections", "1000", "--rpc-rate-limit-whitelisted-ips", "127.0.0.1/32"]);
         if config.alone {

@@ -66,7 +66,7 @@ impl Share {
 
 /// `17 of 20 (85 %)`.
 #[must_use]
-pub fn share((right, of): (usize, usize)) -> String {
+pub(crate) fn share((right, of): (usize, usize)) -> String {
     let percent = right.saturating_mul(100).checked_div(of).unwrap_or(0);
     format!("{right} of {of} ({percent} %)")
 }

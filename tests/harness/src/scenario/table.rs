@@ -138,7 +138,7 @@ impl Scenario {
             payouts.push(Payout {
                 name: person.name.clone(),
                 records,
-                ppm: mul_div(points, u128::from(PPM), all.max(1)).unwrap_or_default(),
+                ppm: mul_div(points, u128::from(PPM), all.max(1)).map_or(0, |(ppm, _)| ppm),
                 claimed: ledger.claimed(&person.account),
             });
         }

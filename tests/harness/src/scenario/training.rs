@@ -54,16 +54,14 @@ const fn short(phase: oracles::Phase) -> &'static str {
 struct Progress<'a> {
     daemon: &'a Daemon,
     job: u32,
-    seen: usize,
+    after: i64,
     shown: Option<u64>,
 }
 
 impl Progress<'_> {
     async fn tell(&mut self, report: &Report) {
         // Progress is for people: a daemon that is busy or restarting holds nothing up.
-        let Ok(events) = self.daemon.events(self.job).await else { return };
-        let new = events.get(self.seen..).unwrap_or_default();
-        self.seen = events.len();
+        let Ok(new) = self.daemon.events(self.job, &mut self.after).await else { return };
         let number = |e: &Value, key: &str| e.get(key).and_then(Value::as_u64);
         if let Some(error) = new.iter().rfind(|e| name(e) == "error") {
             report.say(format!("  {} daemon: {error}", self.daemon.name()));
@@ -108,7 +106,7 @@ impl Scenario {
         let chain = self.net.root.chain().await?;
         let mut blocks = Blocks::new(chain, format!("the end of job {job}"), LIMIT);
         let mut progress: Vec<Progress<'_>> =
-            self.net.daemons.iter().map(|daemon| Progress { daemon, job, seen: 0, shown: None }).collect();
+            self.net.daemons.iter().map(|daemon| Progress { daemon, job, after: 0, shown: None }).collect();
         let mut last: Option<oracles::Phase> = None;
         let mut since = Instant::now();
         self.report.say(format!("job {job} is open: waiting for an oracle to take it"));
