@@ -606,3 +606,22 @@ pub enum ConfigCommand {
     /// Print the configuration in force.
     Show,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_should_be_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_should_hold_after_the_command() {
+        let cli = Cli::try_parse_from(["weft", "datanet", "show", "3", "--json", "--account", "//Alice"]).unwrap();
+        assert!(cli.global.json && !cli.global.no_color);
+        assert_eq!(cli.global.account.as_deref(), Some("//Alice"));
+        assert!(Cli::try_parse_from(["weft", "job", "submit"]).is_err());
+    }
+}

@@ -26,9 +26,9 @@ impl Output {
     /// Prints the result: `value` for scripts, `text` for people.
     pub fn result(&self, value: &Value, text: &str) {
         if self.json {
-            println!("{value}");
+            say(&value.to_string());
         } else if !text.is_empty() {
-            println!("{}", text.trim_end());
+            say(text.trim_end());
         }
     }
 
@@ -53,6 +53,12 @@ impl Output {
         std::io::stdin().read_line(&mut line)?;
         Ok(matches!(line.trim(), "y" | "Y" | "yes"))
     }
+}
+
+/// A line on standard output. A reader that has gone away, as `head` does, is no error.
+pub fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _closed = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// An amount in WEFT, exact: `1.5 WEFT`.

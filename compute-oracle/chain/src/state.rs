@@ -8,7 +8,7 @@ use subxt::{
             storage::{IntoDecodableValues, IntoEncodableValues},
             view_functions::{decode_view_function_response, IntoEncodableValues as IntoEncodableArguments},
         },
-        scale_decode::{DecodeAsType, IntoVisitor},
+        scale_decode::DecodeAsType,
     },
 };
 

@@ -15,6 +15,7 @@ use crate::{
     cli::Chat as Args,
     context::Context,
     error::{CliError, CliResult, Exit},
+    output::say,
 };
 
 /// A question to a daemon.
@@ -176,14 +177,14 @@ async fn turn(ctx: &Context, args: &Args, key: &str, history: &mut Vec<(String, 
     let live = !ctx.out.json;
     let answer = ask(&question, &mut |text| {
         if live {
-            print!("{text}");
-            // A closed pipe shows at the next write.
-            let _closed = std::io::stdout().flush();
+            // A reader that has gone away is no error.
+            let mut out = std::io::stdout().lock();
+            let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         }
     })
     .await?;
     if live {
-        println!();
+        say("");
     }
     ctx.out.result(
         &json!({

@@ -1,7 +1,7 @@
 //! `weft job`: what happens to a job, who must act, and what it means for the money.
 
 use std::{
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     time::{Duration, Instant},
 };
 
@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     error::{CliError, CliResult, Exit},
     keys::address,
-    output::{full, table, weft},
+    output::{full, say, table, weft},
 };
 
 /// Cancels an open job; everything is refunded.
@@ -374,9 +374,7 @@ impl Printer {
 
     fn event(&mut self, event: &Value) {
         if self.json {
-            println!("{event}");
-            // A reader that has gone away ends the process at the next line.
-            let _closed = std::io::stdout().flush();
+            say(&event.to_string());
             return;
         }
         if self.quiet {
