@@ -5,12 +5,13 @@
 
 use crate::adapter::Adapter;
 use crate::error::{EngineError, Result};
-use crate::eval::{check, linear, product, rope, scores, sized, Compute, Tokens};
+use crate::eval::{check, Compute, Tokens};
 use crate::kernels::{
     gemm::{Gemm, Right, Terms},
     ops,
 };
 use crate::lora::Pack;
+use crate::pass::{linear, product, rope, scores, sized};
 use crate::weights::Base;
 use std::ops::ControlFlow;
 use weft_numerics::{philox, sample, Key};

@@ -37,6 +37,7 @@ pub mod events;
 pub mod generate;
 mod kernels;
 pub mod lora;
+mod pass;
 pub mod train;
 pub mod vector;
 pub mod weights;
