@@ -4,7 +4,7 @@ use sc_chain_spec::{ChainSpecExtension, Properties};
 use sc_service::ChainType;
 use serde::{Deserialize, Serialize};
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
-use weft_runtime::{presets::PRODUCTION_PRESET, Block, SS58_PREFIX, WASM_BINARY};
+use weft_runtime::{opaque::Block, presets::PRODUCTION_PRESET, SS58_PREFIX, WASM_BINARY};
 
 /// What a specification may hold beside genesis.
 #[derive(Default, Clone, Serialize, Deserialize, ChainSpecExtension)]

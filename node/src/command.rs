@@ -8,7 +8,7 @@ use crate::{
 use sc_cli::SubstrateCli;
 use sc_network::config::NetworkBackendType;
 use sc_service::PartialComponents;
-use weft_runtime::Block;
+use weft_runtime::opaque::Block;
 
 impl SubstrateCli for Cli {
     fn impl_name() -> String {

@@ -12,7 +12,7 @@ use std::{
     path::{absolute, Path},
     sync::Arc,
 };
-use weft_runtime::Block;
+use weft_runtime::opaque::Block;
 
 /// Folder of compiled code inside the folder of a chain.
 const CACHE: &str = "wasm-cache";

@@ -9,7 +9,7 @@ use sc_consensus_grandpa::{FinalityProofProvider, GrandpaJustificationStream, Sh
 use sp_core::traits::SpawnNamed;
 use sp_keystore::KeystorePtr;
 use std::sync::Arc;
-use weft_runtime::{Block, BlockNumber, Hash};
+use weft_runtime::{opaque::Block, BlockNumber, Hash};
 
 /// What the RPC groups need.
 pub(crate) struct Deps {

@@ -14,7 +14,7 @@ use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_babe::inherents::BabeCreateInherentDataProviders;
 use std::{path::Path, sync::Arc, time::Duration};
-use weft_runtime::{Block, Hash, RuntimeApi};
+use weft_runtime::{opaque::Block, Hash, RuntimeApi};
 
 /// Runs the blob. It uses no host functions but the standard ones.
 pub(crate) type Executor = sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>;
