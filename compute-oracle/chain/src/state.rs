@@ -42,14 +42,6 @@ impl State {
         found.map(|v| v.decode()).transpose().map_err(|e| ChainError::incompatible(format!("{pallet}.{item}: {e}")))
     }
 
-    /// A constant of a pallet.
-    pub(crate) fn constant<V: DecodeAsType>(&self, pallet: &str, name: &str) -> Result<V, ChainError> {
-        self.at
-            .constants()
-            .entry(dynamic::constant::<V>(pallet, name))
-            .map_err(|e| ChainError::from_subxt(&self.url, e))
-    }
-
     /// A view function of a pallet.
     ///
     /// The runtime takes the arguments, and gives the answer, as byte vectors with their length in front; subxt's own
