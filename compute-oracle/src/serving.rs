@@ -13,7 +13,7 @@ use std::{
 use codec::Decode;
 use tokio::sync::mpsc;
 use weft_chain::{models, Client, State};
-use weft_engine::{generate, Adapter, Compute, Finish, GenRequest};
+use weft_engine::{generate, Adapter, Compute, FinishReason, GenRequest};
 use weft_protocol::{
     hash::Hash,
     merkle,
@@ -381,7 +381,7 @@ fn answer(task: &Task, compute: &Compute) {
         }
         ControlFlow::Continue(())
     };
-    let done = generate(&base.base, task.model.adapter.as_deref(), *compute, &request, &mut on_token);
+    let done = generate(&base.base, task.model.adapter.as_deref(), compute, &request, &mut on_token);
     let last = match done {
         Ok(generation) => {
             if !stopped {
@@ -392,7 +392,7 @@ fn answer(task: &Task, compute: &Compute) {
             }
             let reason = match generation.finish {
                 _ if stopped => "stop",
-                Finish::Length => "length",
+                FinishReason::Length => "length",
                 _ => "stop",
             };
             Piece::End(reason, prompt_tokens, count)

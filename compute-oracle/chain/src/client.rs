@@ -22,8 +22,24 @@ use crate::{ChainError, State};
 pub type Config = PolkadotConfig;
 /// Access to the chain's state at one block.
 pub type At = ClientAtBlock<Config, OnlineClientAtBlockImpl<Config>>;
+/// Events of a whole block.
+pub type BlockEvents = subxt::events::Events<Config>;
+
 /// Events of one transaction.
-pub type Events = subxt::extrinsics::ExtrinsicEvents<Config>;
+pub struct Events {
+    block: BlockEvents,
+    index: u32,
+}
+
+impl Events {
+    /// The transaction's events in order.
+    pub fn iter(&self) -> impl Iterator<Item = Result<subxt::events::Event<'_, Config>, subxt::error::EventsError>> {
+        self.block.iter().filter(|e| match e {
+            Ok(e) => e.phase() == subxt::events::Phase::ApplyExtrinsic(self.index),
+            Err(_) => true,
+        })
+    }
+}
 
 /// Number and hash of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -48,6 +64,7 @@ pub struct Included {
 struct Api {
     online: OnlineClient<Config>,
     rpc: LegacyRpcMethods<subxt::config::RpcConfigFor<Config>>,
+    raw: RpcClient,
 }
 
 /// A client of one node that survives the node's restart: a broken connection is made anew by the next call.
@@ -81,7 +98,7 @@ impl Client {
         let online = OnlineClient::<Config>::from_backend(Arc::new(backend))
             .await
             .map_err(|e| ChainError::from_subxt(url, e))?;
-        Ok(Api { online, rpc: LegacyRpcMethods::new(rpc) })
+        Ok(Api { online, rpc: LegacyRpcMethods::new(rpc.clone()), raw: rpc })
     }
 
     /// Address of the node.
@@ -194,10 +211,11 @@ impl Client {
     /// Signs a call and submits it without waiting. Returns the progress to wait on.
     pub async fn send<P: Payload>(&self, signer: &Keypair, nonce: u64, call: &P) -> Result<Pending, ChainError> {
         let State { at, .. } = self.finalised().await?;
+        let api = self.api().await?;
         let params = DefaultExtrinsicParamsBuilder::<Config>::new().nonce(nonce).build();
         let mut txs = at.transactions();
         match txs.sign_and_submit_then_watch(call, signer, params).await {
-            Ok(progress) => Ok(Pending { progress, url: self.url.clone() }),
+            Ok(progress) => Ok(Pending { progress, api, url: self.url.clone() }),
             Err(e) => Err(self.fail(e).await),
         }
     }
@@ -231,21 +249,45 @@ impl Client {
 /// A submitted transaction.
 pub struct Pending {
     progress: subxt::tx::TransactionProgress<Config, OnlineClientAtBlockImpl<Config>>,
+    api: Api,
     url: String,
 }
 
 impl Pending {
     /// Waits until the transaction is final; an error of the runtime is named with cause and next step.
     pub async fn wait(self) -> Result<Included, ChainError> {
-        let url = self.url;
-        let block = self.progress.wait_for_finalized().await.map_err(|e| ChainError::from_subxt(&url, e))?;
-        let at = block.at().await.map_err(|e| ChainError::from_subxt(&url, e))?;
-        match block.wait_for_success().await {
-            Ok(events) => Ok(Included { head: head_of(&at), extrinsic: block.extrinsic_hash().0, events }),
-            Err(subxt::error::TransactionEventsError::ExtrinsicFailed(e)) => Err(refusal(&e)),
-            Err(e) => Err(ChainError::from_subxt(&url, e)),
+        let fail = |e: subxt::Error| ChainError::from_subxt(&self.url, e);
+        let block = self.progress.wait_for_finalized().await.map_err(|e| fail(e.into()))?;
+        let at = self.api.online.at_block(block.block_hash()).await.map_err(|e| fail(e.into()))?;
+        let extrinsic = block.extrinsic_hash().0;
+        let index = index_in_block(&self.api.raw, &block.block_hash().0, &extrinsic).await.map_err(fail)?;
+        let index = index.ok_or_else(|| ChainError::Dropped {
+            reason: "the finalised block does not hold the transaction any more".into(),
+        })?;
+        let events = Events { block: at.events().fetch().await.map_err(|e| fail(e.into()))?, index };
+        for event in events.iter() {
+            let event = event.map_err(ChainError::incompatible)?;
+            if event.pallet_name() == "System" && event.event_name() == "ExtrinsicFailed" {
+                let cause = DispatchError::decode_from(event.field_bytes(), at.metadata())
+                    .map_err(ChainError::incompatible)?;
+                return Err(refusal(&cause));
+            }
         }
+        Ok(Included { head: head_of(&at), extrinsic, events })
     }
+}
+
+/// Place of an extrinsic in a block. The block is read as plain JSON: its justification has a form that the typed client
+/// does not read.
+async fn index_in_block(rpc: &RpcClient, block: &Hash, extrinsic: &Hash) -> Result<Option<u32>, subxt::Error> {
+    let hash = format!("0x{}", hex::encode(block));
+    let answer: serde_json::Value = rpc.request("chain_getBlock", subxt::rpcs::rpc_params![hash]).await?;
+    let list = answer.pointer("/block/extrinsics").and_then(serde_json::Value::as_array);
+    let place = list.into_iter().flatten().position(|e| {
+        let text = e.as_str().unwrap_or_default().trim_start_matches("0x");
+        hex::decode(text).is_ok_and(|bytes| weft_protocol::hash::blake2_256(&bytes) == *extrinsic)
+    });
+    Ok(place.and_then(|p| u32::try_from(p).ok()))
 }
 
 fn head_of(at: &At) -> Head {

@@ -20,7 +20,7 @@ pub mod rewards;
 pub mod system;
 
 pub use call::Call;
-pub use client::{refusal, Client, Config, Events, Head, Included, Pending};
+pub use client::{refusal, BlockEvents, Client, Config, Events, Head, Included, Pending};
 pub use error::ChainError;
 pub use state::State;
 

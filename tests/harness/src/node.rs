@@ -67,7 +67,6 @@ impl Node {
             .arg(&config.base_path)
             .arg(format!("--{}", config.authority))
             .args(["--rpc-port", &config.rpc_port.to_string()])
-            .args(["--port", &config.port.to_string()])
             .arg("--listen-addr")
             .arg(format!("/ip4/127.0.0.1/tcp/{}", config.port))
             .arg("--node-key")
