@@ -5,16 +5,19 @@ use weft_protocol::job::JobState;
 
 use crate::{fixtures, held, Setting};
 
-/// Long enough to be killed in the middle of the training.
-const STEPS: u32 = 600;
+/// Long enough to be killed in the middle of the training: 50 epochs, the most with attribution.
+const STEPS: u32 = 1_200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_should_be_lost_when_daemon_and_node_are_killed() {
     let setting = Setting::new().await;
-    let config =
-        NetworkConfig { window: Some(24), ..NetworkConfig::test(setting.dir(), &fixtures().join("tiny-base")) };
+    let config = NetworkConfig {
+        window: Some(24),
+        isa: "scalar",
+        ..NetworkConfig::test(setting.dir(), &fixtures().join("tiny-base"))
+    };
     let mut plan = Plan::small(&fixtures(), setting.dir()).unwrap();
-    plan.recipe = small_recipe(&fixtures(), setting.dir(), STEPS).unwrap();
+    plan.recipe = small_recipe(&fixtures(), setting.dir(), STEPS, 1).unwrap();
     let mut scenario = Scenario::open(&setting.programs, config, plan).await.unwrap_or_else(|e| panic!("{e}"));
     let story = crash::run(&mut scenario).await;
     held(story, || scenario.net.logs());

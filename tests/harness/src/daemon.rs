@@ -31,6 +31,8 @@ pub struct DaemonConfig {
     pub sources: Vec<PathBuf>,
     /// Worker threads; 0 takes all cores.
     pub threads: usize,
+    /// Instruction set: auto, scalar, avx2 or avx512.
+    pub isa: &'static str,
     /// Whether it takes open jobs by itself.
     pub takes_jobs: bool,
     /// How it cheats as oracle of a run; `None` is honest.
@@ -93,6 +95,7 @@ impl Daemon {
         // A machine with a nearly full disk may still run a few megabytes of tests.
         settings.store.reserve_percent = 1;
         settings.oracle.threads = config.threads;
+        settings.oracle.isa = config.isa.into();
         toml::to_string(&settings).map_err(|e| HarnessError::failed(format!("the configuration does not encode: {e}")))
     }
 

@@ -95,6 +95,7 @@ async fn demo(args: &Args) -> HarnessResult {
             window: None,
             ports: PORTS,
             threads: 0,
+            isa: "auto",
         };
         (config, Plan::full(&fixtures)?)
     };

@@ -47,6 +47,8 @@ pub struct NetworkConfig {
     pub ports: Ports,
     /// Worker threads of each daemon; 0 takes all cores.
     pub threads: usize,
+    /// Instruction set of each daemon; results are equal bit for bit.
+    pub isa: &'static str,
 }
 
 impl NetworkConfig {
@@ -61,6 +63,7 @@ impl NetworkConfig {
             window: None,
             ports: Ports::Free,
             threads: 1,
+            isa: "auto",
         }
     }
 }
@@ -157,6 +160,7 @@ impl Network {
             base: self.config.base.clone(),
             sources: sources.to_vec(),
             threads: self.config.threads,
+            isa: self.config.isa,
             takes_jobs,
             tamper: None,
         }

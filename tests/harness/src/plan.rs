@@ -142,7 +142,7 @@ impl Plan {
                 *file = first_lines(file, 2, &dir)?;
             }
         }
-        plan.recipe = small_recipe(fixtures, work, 12)?;
+        plan.recipe = small_recipe(fixtures, work, 12, 4)?;
         plan.shown = spread(&plan.shown, 2);
         plan.measured.clear();
         plan.max_tokens = 8;
@@ -159,12 +159,12 @@ impl Plan {
     }
 }
 
-/// The fixtures' recipe with few parameters and `steps` steps.
-pub fn small_recipe(fixtures: &Path, work: &Path, steps: u32) -> HarnessResult<Recipe> {
+/// The fixtures' recipe with few parameters, `steps` steps and `batch` records in each.
+pub fn small_recipe(fixtures: &Path, work: &Path, steps: u32, batch: u32) -> HarnessResult<Recipe> {
     let mut recipe: Value = json(&fixtures.join("recipe.json"))?;
     if let Some(map) = recipe.as_object_mut() {
         for (key, value) in
-            [("r", 4), ("alpha", 8), ("max_steps", u64::from(steps)), ("batch_size", 4), ("max_seq_len", 96)]
+            [("r", 4), ("alpha", 8), ("max_steps", steps), ("batch_size", batch), ("max_seq_len", 96)]
         {
             map.insert(key.into(), value.into());
         }

@@ -74,5 +74,7 @@ impl Programs {
                 command.env_remove(&name);
             }
         }
+        // Outputs go into files.
+        command.env("NO_COLOR", "1");
     }
 }
