@@ -64,7 +64,7 @@ impl Progress<'_> {
         let Ok(new) = self.daemon.events(self.job, &mut self.after).await else { return };
         let number = |e: &Value, key: &str| e.get(key).and_then(Value::as_u64);
         if let Some(error) = new.iter().rfind(|e| name(e) == "error") {
-            report.say(format!("  {} daemon: {error}", self.daemon.name()));
+            report.say(format!("  {}: {error}", self.daemon.name()));
         }
         let Some(last) = new.iter().rfind(|e| matches!(name(e), "step" | "replay")) else { return };
         let (Some(step), Some(steps)) = (number(last, "step"), number(last, "steps")) else { return };
