@@ -37,7 +37,10 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8000".into(), allowed_hosts: vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into()] }
+        Self {
+            listen: "127.0.0.1:8000".into(),
+            allowed_hosts: vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into()],
+        }
     }
 }
 
@@ -143,9 +146,7 @@ pub fn load(explicit: Option<&Path>, data_dir: &Path) -> CliResult<Config> {
             .ok()
             .and_then(|mut t| t.remove("v"))
             .unwrap_or_else(|| toml::Value::String(value.clone()));
-        if let Some(t) =
-            table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new())).as_table_mut()
-        {
+        if let Some(t) = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new())).as_table_mut() {
             t.insert(key, parsed);
         }
     }

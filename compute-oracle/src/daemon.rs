@@ -16,8 +16,7 @@ use weft_store::{BlobStore, Database, FolderLock};
 use crate::{
     config::Config,
     error::{CliError, CliResult, Exit},
-    http,
-    keys,
+    http, keys,
     oracle::{runs::Bases, DutyLoop, Work},
     pay::Payments,
     serving::Serving,
@@ -48,15 +47,7 @@ impl Progress {
                 }
             }
         });
-        Self {
-            db,
-            payments,
-            sending: Arc::default(),
-            head: Arc::default(),
-            live: Arc::default(),
-            events,
-            writer,
-        }
+        Self { db, payments, sending: Arc::default(), head: Arc::default(), live: Arc::default(), events, writer }
     }
 
     /// Payments of this daemon.
@@ -159,7 +150,8 @@ pub fn compute(isa: &str, threads: usize) -> CliResult<Compute> {
     let isa = if isa == "auto" {
         Isa::detect()
     } else {
-        isa.parse::<Isa>().map_err(|e| CliError::usage(format!("isa '{isa}': {e}"), "take auto, scalar, avx2 or avx512"))?
+        isa.parse::<Isa>()
+            .map_err(|e| CliError::usage(format!("isa '{isa}': {e}"), "take auto, scalar, avx2 or avx512"))?
     };
     if !isa.available() {
         return Err(CliError::usage(

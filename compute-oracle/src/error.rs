@@ -114,7 +114,13 @@ impl From<ChainError> for CliError {
             ChainError::Invalid { .. } | ChainError::Dropped { .. } => (Exit::Failed, "transaction"),
             ChainError::Incompatible { .. } => (Exit::Failed, "incompatible"),
         };
-        let (cause, next) = split(&e.to_string());
+        let (mut cause, mut next) = split(&e.to_string());
+        if next.is_empty() && matches!(e, ChainError::Refused { .. }) {
+            // The runtime writes "What is wrong. What to do."
+            if let Some((what, step)) = cause.split_once(". ") {
+                (cause, next) = (what.to_string(), step.to_string());
+            }
+        }
         Self { exit, code, cause, next }
     }
 }
@@ -143,3 +149,24 @@ impl From<std::io::Error> for CliError {
 
 /// Result of a command.
 pub type CliResult<T = ()> = Result<T, CliError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_should_have_cause_and_next_step() {
+        let refused = |docs: &str| {
+            CliError::from(ChainError::Refused {
+                pallet: "Models".into(),
+                name: "ValueTooLow".into(),
+                docs: docs.into(),
+            })
+        };
+        let e = refused("The declared value is below the least one. Raise it.");
+        assert_eq!(e.cause, "Models.ValueTooLow: The declared value is below the least one");
+        assert_eq!(e.next, "Raise it.");
+        let e = refused("No grant has this number. Next: check the number; used up grants are removed.");
+        assert_eq!(e.next, "check the number; used up grants are removed.");
+    }
+}

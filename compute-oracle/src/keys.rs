@@ -69,7 +69,12 @@ fn passphrase(confirm: bool) -> CliResult<String> {
     }
     let ask = |prompt: &str| {
         rpassword::prompt_password(prompt).map_err(|e| {
-            CliError::new(Exit::Usage, "passphrase", format!("no passphrase: {e}"), "use a terminal, or set WEFT_PASSPHRASE")
+            CliError::new(
+                Exit::Usage,
+                "passphrase",
+                format!("no passphrase: {e}"),
+                "use a terminal, or set WEFT_PASSPHRASE",
+            )
         })
     };
     let first = ask("Passphrase: ")?;
@@ -92,15 +97,17 @@ pub fn key_path(data_dir: &Path, name: &str) -> PathBuf {
 /// Makes a new key. Refuses to overwrite a file.
 pub fn generate(path: &Path, protect: bool) -> CliResult<String> {
     if path.exists() {
-        return Err(CliError::usage(format!("{} exists", path.display()), "choose another name; keys are never overwritten"));
+        return Err(CliError::usage(
+            format!("{} exists", path.display()),
+            "choose another name; keys are never overwritten",
+        ));
     }
     let mut seed = [0u8; 32];
     rand::fill(&mut seed);
-    let pair = Keypair::from_secret_key(seed)
-        .map_err(|e| CliError::new(Exit::Failed, "key", e.to_string(), "try again"))?;
+    let pair =
+        Keypair::from_secret_key(seed).map_err(|e| CliError::new(Exit::Failed, "key", e.to_string(), "try again"))?;
     let address = address(&pair.public_key().0);
-    let mut file =
-        KeyFile { version: 1, kind: "sr25519".into(), address: address.clone(), seed: None, age: None };
+    let mut file = KeyFile { version: 1, kind: "sr25519".into(), address: address.clone(), seed: None, age: None };
     if protect {
         file.age = Some(seal(&seed, passphrase(true)?)?);
     } else {
@@ -126,7 +133,12 @@ fn seal(seed: &[u8; 32], phrase: String) -> CliResult<String> {
 
 fn open(text: &str, phrase: String) -> CliResult<Vec<u8>> {
     let wrong = |e: String| {
-        CliError::new(Exit::NotPermitted, "passphrase", format!("the key file does not open: {e}"), "check the passphrase")
+        CliError::new(
+            Exit::NotPermitted,
+            "passphrase",
+            format!("the key file does not open: {e}"),
+            "check the passphrase",
+        )
     };
     let bytes = hex::decode(text).map_err(|e| wrong(e.to_string()))?;
     let decryptor = age::Decryptor::new(bytes.as_slice()).map_err(|e| wrong(e.to_string()))?;
@@ -173,10 +185,9 @@ pub fn load(account: &str, data_dir: &Path, development: bool) -> CliResult<Keyp
         (None, Some(age)) => open(age, passphrase(false)?)?,
         _ => return Err(CliError::usage(format!("{} holds no seed", path.display()), "restore it from your backup")),
     };
-    let bytes: [u8; 32] = seed
-        .as_slice()
-        .try_into()
-        .map_err(|_| CliError::usage(format!("{}: the seed is not 32 bytes", path.display()), "restore it from your backup"))?;
+    let bytes: [u8; 32] = seed.as_slice().try_into().map_err(|_| {
+        CliError::usage(format!("{}: the seed is not 32 bytes", path.display()), "restore it from your backup")
+    })?;
     seed.zeroize();
     let pair =
         Keypair::from_secret_key(bytes).map_err(|e| CliError::new(Exit::Failed, "key", e.to_string(), "restore it"))?;

@@ -45,7 +45,10 @@ impl Output {
             return Ok(true);
         }
         if !std::io::stdin().is_terminal() {
-            return Err(CliError::usage("nobody can answer: standard input is not a terminal", "add --yes to sign without asking"));
+            return Err(CliError::usage(
+                "nobody can answer: standard input is not a terminal",
+                "add --yes to sign without asking",
+            ));
         }
         eprint!("{question} [y/N] ");
         std::io::stderr().flush()?;

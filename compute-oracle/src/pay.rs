@@ -193,8 +193,9 @@ impl Payments {
                 return Err(ApiError::model_not_found(&format!("{number} (this API key does not name it)")));
             }
         }
-        let worst = answer_fee(tokens_in.into(), max_tokens.into(), price.input, price.output)
-            .ok_or_else(|| ApiError::bad_request("invalid_value", "max_tokens", "the price of this answer overflows."))?;
+        let worst = answer_fee(tokens_in.into(), max_tokens.into(), price.input, price.output).ok_or_else(|| {
+            ApiError::bad_request("invalid_value", "max_tokens", "the price of this answer overflows.")
+        })?;
         let budget = rewards::budget(state, &consumer, &self.oracle).await.map_err(internal)?;
         let held = budget.filter(|b| b.unlock.is_none()).map_or(0, |b| b.held);
         let mut reserved = self.reserved.lock().await;
@@ -244,13 +245,7 @@ impl Payments {
     }
 
     /// Stores the signed receipt of an answer, and for a paid one the new voucher, in one transaction.
-    pub async fn settle(
-        &self,
-        ticket: &Ticket,
-        pair: &Keypair,
-        signer: &Keypair,
-        receipt: &Receipt,
-    ) -> CliResult<()> {
+    pub async fn settle(&self, ticket: &Ticket, pair: &Keypair, signer: &Keypair, receipt: &Receipt) -> CliResult<()> {
         let _turn = self.channels.lock().await;
         let name = name(&ticket.consumer, &ticket.key, receipt.model);
         let mut channel = match self.db.channel(&name).await? {

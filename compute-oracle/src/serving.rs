@@ -170,7 +170,8 @@ impl Serving {
     }
 
     async fn load(&self, state: &State, id: u32) -> CliResult<Loaded> {
-        let gone = || CliError::not_found(format!("model {id} is not served here"), "GET /v1/models lists those that are");
+        let gone =
+            || CliError::not_found(format!("model {id} is not served here"), "GET /v1/models lists those that are");
         let m = models::model(state, id).await?.ok_or_else(gone)?;
         if m.run.oracle.0 != self.oracle || m.status != models::ModelStatus::Listed {
             return Err(gone());
@@ -193,10 +194,8 @@ impl Serving {
                 *sum = sum.saturating_add(leaf.paid);
             }
         }
-        let mut top: Vec<([u8; 32], u32)> = shares
-            .into_iter()
-            .map(|(who, paid)| (who, u32::try_from(paid / 1_000_000).unwrap_or(u32::MAX)))
-            .collect();
+        let mut top: Vec<([u8; 32], u32)> =
+            shares.into_iter().map(|(who, paid)| (who, u32::try_from(paid / 1_000_000).unwrap_or(u32::MAX))).collect();
         top.sort_by_key(|(who, ppm)| (std::cmp::Reverse(*ppm), *who));
         top.truncate(5);
         let loaded = Loaded {
@@ -297,9 +296,10 @@ fn artifacts(store: &BlobStore, m: &models::Model) -> CliResult<Vec<Artifact>> {
 /// The adapter file of a model, checked against the pages root on chain.
 pub fn adapter_files(store: &BlobStore, m: &models::Model) -> CliResult<Vec<u8>> {
     let list = artifacts(store, m)?;
-    let found = list.iter().find(|a| a.kind == ArtifactKind::Adapter).ok_or_else(|| {
-        CliError::not_found("the run has no adapter artifact", "recompute it with `weft verify run`")
-    })?;
+    let found = list
+        .iter()
+        .find(|a| a.kind == ArtifactKind::Adapter)
+        .ok_or_else(|| CliError::not_found("the run has no adapter artifact", "recompute it with `weft verify run`"))?;
     let bytes = store.get(&found.content)?;
     if u64::try_from(bytes.len()) != Ok(m.file_len) || merkle::pages_root(&bytes) != m.file_pages {
         return Err(CliError::new(

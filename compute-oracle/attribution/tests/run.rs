@@ -164,10 +164,11 @@ fn run_should_end_equal_when_it_is_stopped_at_every_state() {
     let steps = |text: &str| {
         let mut all = Vec::new();
         for (seq, line) in (0u64..).zip(text.lines()) {
-            let event: Event = serde_json::from_str(line).unwrap();
-            assert_eq!(event.seq, seq);
-            if let EventKind::Step { step, loss, grad_norm, learning_rate, .. } = event.kind {
-                all.push((step, loss.to_bits(), grad_norm.to_bits(), learning_rate.to_bits()));
+            // As JSON: where a dependency lets serde_json keep the digits of numbers, tagged enums hold no reals.
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(event["seq"].as_u64(), Some(seq));
+            if event["event"] == "step" {
+                all.push(["step", "loss", "grad_norm", "learning_rate"].map(|k| event[k].to_string()));
             }
         }
         all

@@ -24,15 +24,7 @@ pub async fn training(state: &State, model: u32) -> Result<Option<Weights>, Chai
 
 /// Posts the usage of an epoch.
 #[must_use]
-pub fn post_usage(
-    model: u32,
-    epoch: u32,
-    root: Hash,
-    count: u32,
-    tokens_in: u64,
-    tokens_out: u64,
-    fees: u128,
-) -> Call {
+pub fn post_usage(model: u32, epoch: u32, root: Hash, count: u32, tokens_in: u64, tokens_out: u64, fees: u128) -> Call {
     Call::new(PALLET, "post_usage", &(model, epoch, root, (count, tokens_in, tokens_out, fees)))
 }
 

@@ -88,10 +88,9 @@ impl Client {
     }
 
     async fn dial(url: &str) -> Result<Api, ChainError> {
-        let rpc = RpcClient::from_insecure_url(url).await.map_err(|e| ChainError::Unreachable {
-            url: url.to_string(),
-            reason: e.to_string(),
-        })?;
+        let rpc = RpcClient::from_insecure_url(url)
+            .await
+            .map_err(|e| ChainError::Unreachable { url: url.to_string(), reason: e.to_string() })?;
         // The older RPC group: one answer per question. The chainHead group pins blocks for a subscription whose driver
         // must be polled by the runtime that built it, and this client is shared between runtimes.
         let backend = LegacyBackend::builder().build(rpc.clone());
@@ -268,8 +267,8 @@ impl Pending {
         for event in events.iter() {
             let event = event.map_err(ChainError::incompatible)?;
             if event.pallet_name() == "System" && event.event_name() == "ExtrinsicFailed" {
-                let cause = DispatchError::decode_from(event.field_bytes(), at.metadata())
-                    .map_err(ChainError::incompatible)?;
+                let cause =
+                    DispatchError::decode_from(event.field_bytes(), at.metadata()).map_err(ChainError::incompatible)?;
                 return Err(refusal(&cause));
             }
         }

@@ -46,13 +46,17 @@ pub enum ChainError {
         reason: String,
     },
     /// The node answered something that this program does not understand.
-    #[error("the node's answer is not understood: {reason}. Next: use the program that belongs to the chain's runtime")]
+    #[error(
+        "the node's answer is not understood: {reason}. Next: use the program that belongs to the chain's runtime"
+    )]
     Incompatible {
         /// The cause.
         reason: String,
     },
     /// A thing named by the user is not on chain.
-    #[error("{what} is not on the chain at finalised block {block}. Next: check the number; new things appear once final")]
+    #[error(
+        "{what} is not on the chain at finalised block {block}. Next: check the number; new things appear once final"
+    )]
     NotFound {
         /// What was looked up.
         what: String,
@@ -82,8 +86,17 @@ impl ChainError {
         let text = chain_of(&e);
         let lower = text.to_lowercase();
         let transport = [
-            "connection", "restart required", "closed", "transport", "networking", "disconnected", "timeout",
-            "timed out", "os error", "background task", "reset by peer",
+            "connection",
+            "restart required",
+            "closed",
+            "transport",
+            "networking",
+            "disconnected",
+            "timeout",
+            "timed out",
+            "os error",
+            "background task",
+            "reset by peer",
         ];
         if transport.iter().any(|w| lower.contains(w)) {
             return Self::Unreachable { url: url.to_string(), reason: text };

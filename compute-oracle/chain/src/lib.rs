@@ -10,6 +10,8 @@ mod client;
 mod error;
 mod events;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub mod attribution;
 pub mod datanets;

@@ -54,9 +54,8 @@ impl State {
         let fail = |e: subxt::Error| ChainError::from_subxt(&self.url, e);
         let broken = |e: &dyn std::fmt::Display| ChainError::incompatible(format!("{pallet}.{name}: {e}"));
         let views = self.at.view_functions();
-        let plain = views
-            .encode_args(dynamic::view_function_call::<A, R>(pallet, name, args))
-            .map_err(|e| fail(e.into()))?;
+        let plain =
+            views.encode_args(dynamic::view_function_call::<A, R>(pallet, name, args)).map_err(|e| fail(e.into()))?;
         let (id, input) = plain.split_at_checked(QUERY_ID).ok_or_else(|| broken(&"the query has no id"))?;
         let mut call = id.to_vec();
         input.encode_to(&mut call);
@@ -66,8 +65,15 @@ impl State {
             _ => return Err(broken(&"the runtime does not answer this view")),
         };
         let metadata = self.at.metadata_ref();
-        decode_view_function_response(pallet, name, &mut bytes.as_slice(), metadata, metadata.types(), R::into_visitor())
-            .map_err(|e| broken(&e))
+        decode_view_function_response(
+            pallet,
+            name,
+            &mut bytes.as_slice(),
+            metadata,
+            metadata.types(),
+            R::into_visitor(),
+        )
+        .map_err(|e| broken(&e))
     }
 
     /// The error of a thing that is not on chain at this block.

@@ -62,7 +62,12 @@ fn failed(status: reqwest::StatusCode, body: &Value) -> CliError {
         400 => (Exit::Usage, "bad_request", "correct the request"),
         _ => (Exit::Failed, "daemon", "see the daemon's log"),
     };
-    CliError::new(exit, code, if message.is_empty() { format!("the daemon answers {status}: {body}") } else { message }, next)
+    CliError::new(
+        exit,
+        code,
+        if message.is_empty() { format!("the daemon answers {status}: {body}") } else { message },
+        next,
+    )
 }
 
 /// Takes one `data:` line of the stream into the answer; `true` at its end.
@@ -89,7 +94,8 @@ fn take(line: &str, answer: &mut Answer, on_text: &mut (dyn FnMut(&str) + Send))
     let count = |at: &str| chunk.pointer(at).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     answer.prompt_tokens = count("/usage/prompt_tokens").unwrap_or(answer.prompt_tokens);
     answer.completion_tokens = count("/usage/completion_tokens").unwrap_or(answer.completion_tokens);
-    let receipt = ["/weft/receipt/id", "/weft/receipt_id"].iter().find_map(|at| chunk.pointer(at).and_then(Value::as_str));
+    let receipt =
+        ["/weft/receipt/id", "/weft/receipt_id"].iter().find_map(|at| chunk.pointer(at).and_then(Value::as_str));
     if let Some(id) = receipt {
         answer.receipt = Some(id.to_string());
     }
@@ -159,7 +165,10 @@ pub fn key(file: Option<&Path>) -> CliResult<Zeroizing<String>> {
     };
     let text = Zeroizing::new(text.trim().to_string());
     if ApiKey::parse(&text).is_none() {
-        return Err(CliError::usage("this is not a Weft API key: its form or checksum is wrong", "check for missing characters"));
+        return Err(CliError::usage(
+            "this is not a Weft API key: its form or checksum is wrong",
+            "check for missing characters",
+        ));
     }
     Ok(text)
 }

@@ -262,7 +262,14 @@ async fn find(state: &State, datanet: u32, root: &Hash) -> CliResult<Option<(u32
 }
 
 /// Puts a file's records into the store and what the reveal needs on disk. A contribution prepared before is taken up.
-async fn prepare(ctx: &Context, chain: &Client, state: &State, me: &Hash, datanet: u32, path: &Path) -> CliResult<Open> {
+async fn prepare(
+    ctx: &Context,
+    chain: &Client,
+    state: &State,
+    me: &Hash,
+    datanet: u32,
+    path: &Path,
+) -> CliResult<Open> {
     let records = read(path)?;
     if datanets::datanet(state, datanet).await?.is_none() {
         return Err(state.missing(format!("Datanet {datanet}")).into());
@@ -364,7 +371,11 @@ async fn reveal_open(ctx: &Context, signer: &Keypair, open: &mut [Open]) -> CliR
     for o in open.iter() {
         let found = datanets::commitment(&state, &o.commitment).await?.ok_or_else(|| {
             CliError::not_found(
-                format!("the commitment {} is not on the chain at finalised block {}", short(&o.commitment), state.head.number),
+                format!(
+                    "the commitment {} is not on the chain at finalised block {}",
+                    short(&o.commitment),
+                    state.head.number
+                ),
                 "contribute the file again: the commitment expired or was never final",
             )
         })?;
@@ -460,7 +471,10 @@ fn contributed_json(c: &Contributed) -> Value {
 
 fn contributed_text(c: &Contributed) -> String {
     match c.contribution {
-        Some(n) => format!("contribution {n} of Datanet {}: {} records, {} bytes; waits for a verdict", c.datanet, c.records, c.bytes),
+        Some(n) => format!(
+            "contribution {n} of Datanet {}: {} records, {} bytes; waits for a verdict",
+            c.datanet, c.records, c.bytes
+        ),
         None => format!(
             "committed {} records to Datanet {}; salt and root are in {}. Next: `weft data reveal`",
             c.records,

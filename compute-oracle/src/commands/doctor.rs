@@ -72,7 +72,13 @@ fn store(ctx: &Context) -> Check {
                 ));
             }
         }
-        Ok(format!("{}: {} blobs, {} free, {} sources", store.path().display(), usage.blobs, gib(usage.free), ctx.config.store.sources.len()))
+        Ok(format!(
+            "{}: {} blobs, {} free, {} sources",
+            store.path().display(),
+            usage.blobs,
+            gib(usage.free),
+            ctx.config.store.sources.len()
+        ))
     };
     match checked() {
         Ok(found) => Check::fine("store", found),
@@ -81,10 +87,14 @@ fn store(ctx: &Context) -> Check {
 }
 
 fn processor() -> Check {
-    let sets: Vec<&str> = [Isa::Scalar, Isa::Avx2, Isa::Avx512].into_iter().filter(|i| i.available()).map(Isa::name).collect();
+    let sets: Vec<&str> =
+        [Isa::Scalar, Isa::Avx2, Isa::Avx512].into_iter().filter(|i| i.available()).map(Isa::name).collect();
     let threads = Compute::default().threads;
     let best = Isa::detect().name();
-    Check::fine("processor", format!("{threads} threads; {} usable, {best} is taken; results are equal bit for bit", sets.join(", ")))
+    Check::fine(
+        "processor",
+        format!("{threads} threads; {} usable, {best} is taken; results are equal bit for bit", sets.join(", ")),
+    )
 }
 
 fn memory() -> Check {

@@ -14,8 +14,8 @@ use weft_chain::{
 };
 use weft_protocol::job::{FailReason, JobState};
 
-use super::{get, http, signed};
 pub use super::submit::{base_root, quote, read_recipe, spec, submit, submit_unchecked, NewJob};
+use super::{get, http, signed};
 use crate::{
     cli::Job as Command,
     context::Context,
@@ -95,7 +95,8 @@ fn state_name(state: JobState) -> String {
 }
 
 fn owing(view: &RunView, owes: AuditState) -> String {
-    let list: Vec<String> = view.audits.iter().filter(|(_, a)| a.state == owes).map(|(who, _)| address(&who.0)).collect();
+    let list: Vec<String> =
+        view.audits.iter().filter(|(_, a)| a.state == owes).map(|(who, _)| address(&who.0)).collect();
     if list.is_empty() {
         "the chain".into()
     } else {
@@ -105,11 +106,8 @@ fn owing(view: &RunView, owes: AuditState) -> String {
 
 fn jurors(view: &RunView, revealing: bool) -> String {
     let last = view.juries.last().map(|(_, jury)| jury.members.as_slice()).unwrap_or_default();
-    let list: Vec<String> = last
-        .iter()
-        .filter(|j| revealing || j.commitment.is_none())
-        .map(|j| address(&j.who.0))
-        .collect();
+    let list: Vec<String> =
+        last.iter().filter(|j| revealing || j.commitment.is_none()).map(|j| address(&j.who.0)).collect();
     if list.is_empty() {
         "the chain".into()
     } else {
@@ -136,11 +134,9 @@ fn awaited(view: &RunView) -> (String, String, String) {
             format!("a silent verifier loses a tenth of its lock and is replaced once; if nobody answers, {back}"),
         ),
         Phase::Replacing => ("silent verifiers are replaced".into(), chain(), "nothing else can happen".into()),
-        Phase::Revealing => (
-            "the oracle must reveal its secret and the opening".into(),
-            oracle,
-            format!("it loses its stake; {back}"),
-        ),
+        Phase::Revealing => {
+            ("the oracle must reveal its secret and the opening".into(), oracle, format!("it loses its stake; {back}"))
+        }
         Phase::Answering => (
             "the verifiers must reveal their answers".into(),
             owing(view, AuditState::Committed),
@@ -169,7 +165,7 @@ fn awaited(view: &RunView) -> (String, String, String) {
 fn ended(job: &Job) -> (String, String) {
     match job.state.0 {
         JobState::Final => (
-            format!("final: model {} is minted", job.model.map_or_else(|| "?".into(), |m| m.to_string())),
+            format!("model {} is minted", job.model.map_or_else(|| "?".into(), |m| m.to_string())),
             "unused verification came back; fee and licence price were paid".into(),
         ),
         JobState::Cancelled => ("cancelled by its builder".into(), "everything came back".into()),
@@ -177,7 +173,9 @@ fn ended(job: &Job) -> (String, String) {
         JobState::Failed(reason) => {
             let why = match reason {
                 FailReason::Late => "the oracle did not commit in time",
-                FailReason::Fraud => "the run was false, or the oracle fell silent where it had to speak; it lost its stake",
+                FailReason::Fraud => {
+                    "the run was false, or the oracle fell silent where it had to speak; it lost its stake"
+                }
                 FailReason::Withheld => "a demanded page was not served",
                 FailReason::Diverged => "the training diverged: an honest outcome without a model",
                 FailReason::Undecided => "nobody could decide",
@@ -220,13 +218,24 @@ pub async fn show(ctx: &Context, id: u32) -> CliResult<Shown> {
         ),
         (_, Some(view)) => {
             let (words, who, otherwise) = awaited(view);
-            let refund = format!("{held}; unused verification comes back in any case, the rest unless a model is minted");
+            let refund =
+                format!("{held}; unused verification comes back in any case, the rest unless a model is minted");
             (words, who, Some(view.run.deadline), otherwise, refund)
         }
         (other, None) => (state_name(other), "the chain".into(), job.deadline, "nothing".into(), held),
     };
     let state_name = state_name(job.state.0);
-    Ok(Shown { run: view.map(|v| v.run), head: state.head.number, state: state_name, words, who, until, otherwise, refund, job })
+    Ok(Shown {
+        run: view.map(|v| v.run),
+        head: state.head.number,
+        state: state_name,
+        words,
+        who,
+        until,
+        otherwise,
+        refund,
+        job,
+    })
 }
 
 fn shown_json(id: u32, s: &Shown) -> Value {
@@ -287,8 +296,8 @@ pub async fn watch(
     let mut last = None;
     let mut silent = false;
     loop {
-        match daemon {
-            Some(url) => match events(&client, url, id, &mut after).await {
+        if let Some(url) = daemon {
+            match events(&client, url, id, &mut after).await {
                 Ok(list) => {
                     silent = false;
                     list.iter().for_each(&mut *on_event);
@@ -299,8 +308,7 @@ pub async fn watch(
                     on_event(&json!({ "event": "notice", "text": e.to_string() }));
                 }
                 Err(_) => {}
-            },
-            None => {}
+            }
         }
         let s = show(ctx, id).await?;
         let key = (s.state.clone(), s.words.clone(), s.who.clone());
@@ -385,8 +393,17 @@ impl Printer {
         let real = |key: &str| event.get(key).and_then(Value::as_f64).unwrap_or_default();
         match text("event") {
             "state" => {
-                let until = event.get("until").and_then(Value::as_u64).map_or_else(String::new, |b| format!(", until block {b}"));
-                self.line(&format!("block {}: {}: {} [{}{until}]", number("block"), text("state"), text("words"), text("who")));
+                let until = event
+                    .get("until")
+                    .and_then(Value::as_u64)
+                    .map_or_else(String::new, |b| format!(", until block {b}"));
+                self.line(&format!(
+                    "block {}: {}: {} [{}{until}]",
+                    number("block"),
+                    text("state"),
+                    text("words"),
+                    text("who")
+                ));
             }
             "step" => {
                 let message = format!("loss {:.4}, {:.0} s left ({})", real("loss"), real("eta_s"), text("role"));
@@ -418,7 +435,10 @@ pub async fn follow(ctx: &Context, id: u32, daemon: Option<&str>) -> CliResult {
     match job.state.0 {
         JobState::Final => {
             let next = job.model.map_or_else(String::new, |m| format!(" Next: `weft model show {m}`"));
-            ctx.out.result(&json!({ "job": id, "state": "final", "model": job.model }), &format!("{words}; {money}.{next}"));
+            ctx.out.result(
+                &json!({ "job": id, "state": "final", "model": job.model }),
+                &format!("job {id} is final: {words}; {money}.{next}"),
+            );
             Ok(())
         }
         state => {
@@ -426,7 +446,12 @@ pub async fn follow(ctx: &Context, id: u32, daemon: Option<&str>) -> CliResult {
                 JobState::Failed(FailReason::Fraud | FailReason::Withheld) => Exit::Verification,
                 _ => Exit::Failed,
             };
-            Err(CliError::new(exit, "job_failed", format!("job {id} {}: {words}; {money}", state_name(state)), format!("see `weft job show {id}`; submit again")))
+            Err(CliError::new(
+                exit,
+                "job_failed",
+                format!("job {id} {}: {words}; {money}", state_name(state)),
+                format!("see `weft job show {id}`; submit again"),
+            ))
         }
     }
 }
@@ -463,7 +488,10 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
         Command::Watch { job, daemon } => follow(ctx, job, daemon.as_deref()).await?,
         Command::Cancel { job } => {
             cancel(ctx, &ctx.signer().await?, job).await?;
-            ctx.out.result(&json!({ "job": job, "state": "cancelled" }), &format!("job {job} is cancelled; everything came back"));
+            ctx.out.result(
+                &json!({ "job": job, "state": "cancelled" }),
+                &format!("job {job} is cancelled; everything came back"),
+            );
         }
     }
     Ok(())

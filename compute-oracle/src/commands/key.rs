@@ -19,7 +19,10 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             let address = keys::generate(&path, !no_passphrase)?;
             ctx.out.result(
                 &json!({ "name": name, "address": address, "file": path }),
-                &format!("{address}\n  in {}; back it up: nobody can restore it. Next: fund it, then --account {name}", path.display()),
+                &format!(
+                    "{address}\n  in {}; back it up: nobody can restore it. Next: fund it, then --account {name}",
+                    path.display()
+                ),
             );
         }
         Command::Show => {

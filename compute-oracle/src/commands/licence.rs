@@ -108,7 +108,8 @@ pub fn read(path: &Path) -> CliResult<Terms> {
         file.owner_ppm.unwrap_or(terms.shares.1),
         file.curators_ppm.unwrap_or(terms.shares.2),
     );
-    let sum = [terms.shares.0, terms.shares.1, terms.shares.2].iter().fold(0u64, |s, p| s.saturating_add(u64::from(*p)));
+    let sum =
+        [terms.shares.0, terms.shares.1, terms.shares.2].iter().fold(0u64, |s, p| s.saturating_add(u64::from(*p)));
     if sum != 1_000_000 {
         return Err(bad(format!("contributors_ppm, owner_ppm and curators_ppm sum to {sum}, not to 1000000")));
     }

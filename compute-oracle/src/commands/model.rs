@@ -92,10 +92,9 @@ pub async fn export(ctx: &Context, id: u32, dir: &Path, base: &Path) -> CliResul
         ));
     }
     let adapter = adapter_files(&ctx.store()?, &model).map_err(|e| match e.exit {
-        Exit::NotFound => CliError::not_found(
-            e.cause,
-            "add the blob folder of a daemon that serves the model to store.sources",
-        ),
+        Exit::NotFound => {
+            CliError::not_found(e.cause, "add the blob folder of a daemon that serves the model to store.sources")
+        }
         _ => e,
     })?;
     let facts = gather::facts(&state, model.job).await?;
@@ -170,8 +169,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
     match command {
         Command::List => {
             let state = ctx.chain().await?.finalised().await?;
-            let mut rows =
-                vec![["model", "job", "status", "input", "output", "owner"].map(String::from).to_vec()];
+            let mut rows = vec![["model", "job", "status", "input", "output", "owner"].map(String::from).to_vec()];
             let mut values = Vec::new();
             for id in 0..models::next_model(&state).await? {
                 let Some(model) = models::model(&state, id).await? else { continue };
@@ -204,7 +202,11 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             export(ctx, model, &dir, &base).await?;
             ctx.out.result(
                 &json!({ "model": model, "dir": dir }),
-                &format!("{} holds the adapter of model {model}: PeftModel.from_pretrained(base, \"{}\")", dir.display(), dir.display()),
+                &format!(
+                    "{} holds the adapter of model {model}: PeftModel.from_pretrained(base, \"{}\")",
+                    dir.display(),
+                    dir.display()
+                ),
             );
         }
         Command::Root { dir } => {

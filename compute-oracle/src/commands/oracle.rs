@@ -24,7 +24,10 @@ use crate::{
 /// Registers the signer as an oracle of the class this program computes. Receipts are signed by the same key.
 pub async fn register(ctx: &Context, signer: &Keypair, stake: u128, endpoint: &str) -> CliResult {
     if endpoint.is_empty() || endpoint.len() > 128 {
-        return Err(CliError::usage(format!("the endpoint has {} bytes", endpoint.len()), "use a multiaddr of 1–128 bytes"));
+        return Err(CliError::usage(
+            format!("the endpoint has {} bytes", endpoint.len()),
+            "use a multiaddr of 1–128 bytes",
+        ));
     }
     let classes = [sem_id(CLASS_CPU_F32, graph::VERSION)];
     signed(ctx, signer, oracles::register(&classes, endpoint, signer.public_key().0, stake), stake).await.map(|_| ())
@@ -93,7 +96,10 @@ pub struct Status {
 pub async fn status(ctx: &Context, who: &[u8; 32]) -> CliResult<Status> {
     let state = ctx.chain().await?.finalised().await?;
     let oracle = oracles::oracle(&state, who).await?.ok_or_else(|| {
-        CliError::not_found(format!("{} is not an oracle", address(who)), "register with `weft oracle register --stake AMOUNT`")
+        CliError::not_found(
+            format!("{} is not an oracle", address(who)),
+            "register with `weft oracle register --stake AMOUNT`",
+        )
     })?;
     let unbonding = oracles::unbonding(&state, who).await?;
     let duties = oracles::duties(&state, who).await?;
@@ -172,7 +178,10 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             let who = address(&signer.public_key().0);
             ctx.out.result(
                 &json!({ "oracle": who, "stake": stake.to_string() }),
-                &format!("{who} is an oracle with a stake of {}. Next: `weft serve --oracle ACCOUNT --base DIR`", weft(stake)),
+                &format!(
+                    "{who} is an oracle with a stake of {}. Next: `weft serve --oracle ACCOUNT --base DIR`",
+                    weft(stake)
+                ),
             );
         }
         Command::Stake { amount } => {

@@ -45,7 +45,8 @@ pub mod apikey {
     }
 
     async fn register(ctx: &Context, signer: &Keypair, new: &NewKey, key: &ApiKey) -> CliResult<Created> {
-        let pair = key.pair().ok_or_else(|| CliError::new(Exit::Failed, "key", "the seed is not a key", "try again"))?;
+        let pair =
+            key.pair().ok_or_else(|| CliError::new(Exit::Failed, "key", "the seed is not a key", "try again"))?;
         let state = ctx.chain().await?.finalised().await?;
         let day = 86_400_000u64.checked_div(system::slot_ms(&state).await?).unwrap_or(1);
         let blocks = u32::try_from(day.saturating_mul(u64::from(new.days))).unwrap_or(u32::MAX);
@@ -83,7 +84,10 @@ pub mod apikey {
         match command {
             Command::Create { daily_limit, models, days, out } => {
                 if let Some(path) = out.as_ref().filter(|p| p.exists()) {
-                    return Err(CliError::usage(format!("{} exists", path.display()), "name a new file; keys are never overwritten"));
+                    return Err(CliError::usage(
+                        format!("{} exists", path.display()),
+                        "name a new file; keys are never overwritten",
+                    ));
                 }
                 let signer = ctx.signer().await?;
                 let key = ApiKey::generate();
@@ -108,7 +112,10 @@ pub mod apikey {
                     ),
                     None => ctx.out.result(
                         &json!({ "public": public, "secret": made.secret }),
-                        &format!("{}\nThis is shown once. Public half: {public}. Next: `weft budget open ORACLE AMOUNT`", made.secret),
+                        &format!(
+                            "{}\nThis is shown once. Public half: {public}. Next: `weft budget open ORACLE AMOUNT`",
+                            made.secret
+                        ),
                     ),
                 }
             }
@@ -131,7 +138,10 @@ pub mod apikey {
             }
             Command::Revoke { key } => {
                 revoke(ctx, &ctx.signer().await?, key).await?;
-                ctx.out.result(&json!({ "key": full(&key), "revoked": true }), "the key is revoked: no voucher of it is redeemed any more");
+                ctx.out.result(
+                    &json!({ "key": full(&key), "revoked": true }),
+                    "the key is revoked: no voucher of it is redeemed any more",
+                );
             }
         }
         Ok(())

@@ -141,7 +141,8 @@ fn from_daemon(id: u32, model: &Model, who: &[u8; 32], body: &Value) -> Option<V
         let leaf = OwnerLeaf::decode(&mut bytes("leaf")?.as_slice()).ok()?;
         let path = Vec::<SumNode>::decode(&mut bytes("path")?.as_slice()).ok()?;
         let known = model.run.parts.0.get(usize::try_from(part).ok()?)?;
-        let root = SumNode { hash: known.root, sums: sum_tree::Sums { pos: known.pos, neg: known.neg, paid: known.paid } };
+        let root =
+            SumNode { hash: known.root, sums: sum_tree::Sums { pos: known.pos, neg: known.neg, paid: known.paid } };
         if leaf.owner != *who || !sum_tree::verify(&root, known.leaves, index, &leaf, &path) {
             return None;
         }
@@ -151,7 +152,13 @@ fn from_daemon(id: u32, model: &Model, who: &[u8; 32], body: &Value) -> Option<V
 }
 
 /// Leaves of an account in one model: from the store, else from the first daemon that holds them.
-async fn leaves(ctx: &Context, id: u32, model: &Model, who: &[u8; 32], daemons: &[String]) -> CliResult<Option<Vec<Leaf>>> {
+async fn leaves(
+    ctx: &Context,
+    id: u32,
+    model: &Model,
+    who: &[u8; 32],
+    daemons: &[String],
+) -> CliResult<Option<Vec<Leaf>>> {
     if let Ok(parts) = owner_leaves(&ctx.store()?, model) {
         return Ok(Some(from_store(id, &parts, who)));
     }
@@ -237,7 +244,8 @@ async fn uses(state: &State, datanet: u32, leaf: u64) -> CliResult<Uses> {
     }
     for id in 0..models::next_job(state).await? {
         let Some(job) = models::job(state, id).await? else { continue };
-        let holds = job.inputs.iter().any(|i| i.datanet == datanet && sizes.get(&i.snapshot).is_some_and(|n| leaf < *n));
+        let holds =
+            job.inputs.iter().any(|i| i.datanet == datanet && sizes.get(&i.snapshot).is_some_and(|n| leaf < *n));
         if !holds {
             continue;
         }
@@ -263,11 +271,13 @@ async fn unearned(state: &State, models_used: &[u32]) -> CliResult<String> {
                 continue;
             }
             match rewards::settlement(state, *id, epoch).await?.map(|s| s.state) {
-                Some(SettlementState::Rolled(into)) => {
-                    return Ok(format!("the fees of model {id}, epoch {epoch}, are below the settlement minimum and went to epoch {into}"))
-                }
+                Some(SettlementState::Rolled(into)) => return Ok(format!(
+                    "the fees of model {id}, epoch {epoch}, are below the settlement minimum and went to epoch {into}"
+                )),
                 Some(_) => {}
-                None if epoch == now => return Ok(format!("epoch {epoch} of model {id} is still running; it is settled afterwards")),
+                None if epoch == now => {
+                    return Ok(format!("epoch {epoch} of model {id} is still running; it is settled afterwards"))
+                }
                 None => {
                     for f in fees {
                         if !attribution::has_usage(state, *id, epoch, &f.oracle.0).await? {
@@ -324,7 +334,10 @@ async fn zero_of(book: &Ledger, c: &ContributionStatus, uses: Option<&Uses>) -> 
         return Ok(Some("every record equals an earlier one, or trained nothing: the earlier one earns".into()));
     }
     if c.influence.iter().all(|i| i.paid == 0) {
-        return Ok(Some("influence is not above the margin, and the licence has no base part; `weft verify run` recomputes it".into()));
+        return Ok(Some(
+            "influence is not above the margin, and the licence has no base part; `weft verify run` recomputes it"
+                .into(),
+        ));
     }
     if c.earned == 0 {
         return unearned(&book.state, &c.used_in).await.map(Some);
@@ -469,7 +482,9 @@ fn list_text(who: &[u8; 32], list: &[ContributionStatus]) -> String {
     let mut text = table(&rows);
     text.push_str(&notes);
     if joint {
-        text.push_str("  Several contributions to one Datanet share one leaf: influence and money stand at each of them, once.\n");
+        text.push_str(
+            "  Several contributions to one Datanet share one leaf: influence and money stand at each of them, once.\n",
+        );
     }
     text.push_str("  Influence is that of the records on the training run, in ppm of all points.");
     text

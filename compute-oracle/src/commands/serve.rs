@@ -1,6 +1,7 @@
 //! `weft serve` and `weft dev`: daemons.
 
 use std::{
+    io::IsTerminal,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
@@ -39,13 +40,17 @@ fn logging(log: &LogConfig) -> CliResult {
         Ok(text) if !text.is_empty() => text,
         _ => log.level.clone(),
     };
-    let filter = EnvFilter::try_new(&filter)
-        .map_err(|e| CliError::usage(format!("log.level '{filter}': {e}"), "write a level such as info, or weft=debug"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&filter).map_err(|e| {
+        CliError::usage(format!("log.level '{filter}': {e}"), "write a level such as info, or weft=debug")
+    })?;
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let set = match log.format.as_str() {
         "json" => builder.json().try_init(),
         "text" => builder.try_init(),
-        other => return Err(CliError::usage(format!("log.format '{other}' is not text or json"), "correct log.format")),
+        other => {
+            return Err(CliError::usage(format!("log.format '{other}' is not text or json"), "correct log.format"))
+        }
     };
     if set.is_err() {
         tracing::debug!("logging was set up before");
@@ -102,7 +107,10 @@ fn program(dev: &Dev) -> CliResult<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(CliError::not_found(format!("there is no node program at {}", path.display()), "build it, or name it with --node"))
+    Err(CliError::not_found(
+        format!("there is no node program at {}", path.display()),
+        "build it, or name it with --node",
+    ))
 }
 
 fn start(name: &'static str, mut command: Command, log: &Path) -> CliResult<Part> {
@@ -113,7 +121,9 @@ fn start(name: &'static str, mut command: Command, log: &Path) -> CliResult<Part
         .stderr(Stdio::from(file))
         .kill_on_drop(true)
         .spawn()
-        .map_err(|e| CliError::new(Exit::Failed, "spawn", format!("the {name} does not start: {e}"), "check the file"))?;
+        .map_err(|e| {
+            CliError::new(Exit::Failed, "spawn", format!("the {name} does not start: {e}"), "check the file")
+        })?;
     Ok(Part { name, child })
 }
 
@@ -177,7 +187,16 @@ impl Stack<'_> {
         command
             .arg("--data-dir")
             .arg(&home)
-            .args(["--rpc-url", &self.url, "serve", "--oracle", uri, "--listen", &format!("127.0.0.1:{port}"), "--base"])
+            .args([
+                "--rpc-url",
+                &self.url,
+                "serve",
+                "--oracle",
+                uri,
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--base",
+            ])
             .arg(self.base)
             .env("WEFT_STORE__SOURCES", serde_json::Value::from(others).to_string());
         if name == "verifier" {
@@ -229,7 +248,10 @@ async fn run_stack(ctx: &Context, stack: &Stack<'_>, parts: &mut Vec<Part>, log:
         }
     }
     let chain = Context::new(
-        Config { chain: crate::config::ChainConfig { rpc_url: stack.url.clone(), genesis: String::new() }, ..ctx.config.clone() },
+        Config {
+            chain: crate::config::ChainConfig { rpc_url: stack.url.clone(), genesis: String::new() },
+            ..ctx.config.clone()
+        },
         ctx.data_dir.clone(),
         crate::output::Output { quiet: true, yes: true, ..ctx.out },
         None,
@@ -277,7 +299,12 @@ mod tests {
 
     #[test]
     fn flags_should_win_over_the_configuration() {
-        let args = Serve { oracle: Some("//Oracle".into()), listen: Some("127.0.0.1:0".into()), bases: vec!["b".into()], no_jobs: true };
+        let args = Serve {
+            oracle: Some("//Oracle".into()),
+            listen: Some("127.0.0.1:0".into()),
+            bases: vec!["b".into()],
+            no_jobs: true,
+        };
         let config = merged(Config::default(), Some("other"), &args);
         assert_eq!((config.oracle.key_file.as_str(), config.server.listen.as_str()), ("//Oracle", "127.0.0.1:0"));
         assert_eq!((config.oracle.base_models.len(), config.oracle.take_jobs), (1, false));

@@ -199,7 +199,8 @@ async fn send(ctx: &Context, signer: &Keypair, spec: &JobSpec, total: u128) -> C
 
 /// Reads `DATANET[@SNAPSHOT]`.
 fn data_of(text: &str) -> CliResult<(u32, Option<u32>)> {
-    let bad = || CliError::usage(format!("'{text}' is not DATANET or DATANET@SNAPSHOT"), "write --data 0 or --data 0@2");
+    let bad =
+        || CliError::usage(format!("'{text}' is not DATANET or DATANET@SNAPSHOT"), "write --data 0 or --data 0@2");
     let (datanet, snapshot) = match text.split_once('@') {
         Some((d, s)) => (d, Some(s.parse().map_err(|_| bad())?)),
         None => (text, None),

@@ -72,7 +72,7 @@ pub async fn run(ctx: &Context, job: u32, base: &Path, isa: &str, threads: usize
     run_against(ctx, job, base, isa, threads, None).await
 }
 
-/// As [`run`], with a folder of the oracle's checkpoints, which show slot and page of a difference.
+/// As [`run()`], with a folder of the oracle's checkpoints, which show slot and page of a difference.
 pub async fn run_against(
     ctx: &Context,
     job: u32,
@@ -104,7 +104,12 @@ pub async fn run_against(
     let loaded = runs::load_base(base)?;
     if loaded.base.root() != facts.job.base {
         return Err(CliError::usage(
-            format!("{} has root {}, job {job} names {}", base.display(), full(&loaded.base.root()), full(&facts.job.base)),
+            format!(
+                "{} has root {}, job {job} names {}",
+                base.display(),
+                full(&loaded.base.root()),
+                full(&facts.job.base)
+            ),
             "name the folder of that base model with --base",
         ));
     }
@@ -125,7 +130,8 @@ pub async fn run_against(
         }
         Ok(judge(&output, &published, start.elapsed(), theirs.as_deref()))
     });
-    work.await.map_err(|e| CliError::new(Exit::Failed, "panic", format!("the recomputation ended: {e}"), "report this"))?
+    work.await
+        .map_err(|e| CliError::new(Exit::Failed, "panic", format!("the recomputation ended: {e}"), "report this"))?
 }
 
 /// The published X_u, if the artifacts are in the store and decode; nothing otherwise: they are a help, not evidence.
@@ -176,7 +182,10 @@ fn values(output: &RunOutput, commit: &Commit, secret: Option<&Hash>, field: &st
         "outcome" => (format!("{:?}", output.outcome), format!("{:?}", commit.outcome)),
         "data_root" => (full(&output.data_root), full(&commit.data_root)),
         "steps_root" => (
-            secret.map(|s| run::step_leaves(s, &output.states)).and_then(|l| run::steps_root(&l)).map_or_else(String::new, |r| full(&r)),
+            secret
+                .map(|s| run::step_leaves(s, &output.states))
+                .and_then(|l| run::steps_root(&l))
+                .map_or_else(String::new, |r| full(&r)),
             full(&commit.steps_root),
         ),
         "model_commitment" => (full(&output.model_commitment), full(&commit.model_commitment)),
@@ -279,6 +288,70 @@ async fn recompute(
 /// Runs a command of the group.
 pub async fn command(ctx: &Context, command: Command) -> CliResult {
     match command {
-        Command::Run { job, base, threads, isa, checkpoints } => recompute(ctx, job, base, threads, isa, checkpoints).await,
+        Command::Run { job, base, threads, isa, checkpoints } => {
+            recompute(ctx, job, base, threads, isa, checkpoints).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weft_protocol::{hash::ZERO, run::Outcome};
+
+    fn output() -> RunOutput {
+        RunOutput {
+            n_done: 2,
+            outcome: Outcome::Done,
+            states: (0u8..6).map(|i| [i; 32]).collect(),
+            data_root: [7; 32],
+            s_n: [2; 32],
+            r_0: ZERO,
+            adapter: None,
+            scores: Vec::new(),
+            x: 0,
+            payout: None,
+            method: 1,
+            model_commitment: [8; 32],
+            attribution_commitment: [9; 32],
+            checkpoints: Vec::new(),
+            work: None,
+            commit: None,
+            eval_loss: None,
+        }
+    }
+
+    fn published(of: &RunOutput) -> Published {
+        let secret = [3; 32];
+        Published { commit: of.commit_with(&secret), secret: Some(secret), states: of.states.clone() }
+    }
+
+    #[test]
+    fn verdict_should_be_identical_when_everything_is_equal() {
+        let ours = output();
+        let verdict = judge(&ours, &published(&ours), Duration::from_secs(1), None);
+        assert!(matches!(verdict, Verdict::Identical { states: 6, .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn verdict_should_name_the_first_differing_state() {
+        let ours = output();
+        let mut theirs = output();
+        theirs.states[4] = [99; 32];
+        theirs.states[5] = [98; 32];
+        let verdict = judge(&ours, &published(&theirs), Duration::from_secs(1), None);
+        let Verdict::Differs { u: Some(4), field, ours, published, .. } = verdict else { panic!("{verdict:?}") };
+        assert_eq!((field.as_str(), ours, published), ("state", full(&[4; 32]), full(&[99; 32])));
+    }
+
+    #[test]
+    fn verdict_should_name_the_field_when_no_states_are_published() {
+        let ours = output();
+        let mut theirs = output();
+        theirs.data_root = [1; 32];
+        let mut of = published(&theirs);
+        of.states.clear();
+        let verdict = judge(&ours, &of, Duration::from_secs(1), None);
+        assert!(matches!(&verdict, Verdict::Differs { u: None, field, .. } if field == "data_root"), "{verdict:?}");
     }
 }

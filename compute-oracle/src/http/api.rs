@@ -90,7 +90,9 @@ pub async fn run_events(State(app): State<Arc<App>>, Path(id): Path<u32>, Query(
         Ok(events) => {
             let list: Vec<Value> = events
                 .iter()
-                .map(|e| json!({ "seq": e.seq, "event": serde_json::from_str::<Value>(&e.body).unwrap_or(Value::Null) }))
+                .map(
+                    |e| json!({ "seq": e.seq, "event": serde_json::from_str::<Value>(&e.body).unwrap_or(Value::Null) }),
+                )
                 .collect();
             Json(json!({ "data": list })).into_response()
         }
@@ -110,7 +112,12 @@ pub async fn receipt(State(app): State<Arc<App>>, Path(id): Path<String>) -> Res
             .into_response(),
             Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, "corrupt", &e.to_string(), "restore the database"),
         },
-        Ok(None) => problem(StatusCode::NOT_FOUND, "not_found", "there is no receipt of this id here", "ask the daemon that answered"),
+        Ok(None) => problem(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is no receipt of this id here",
+            "ask the daemon that answered",
+        ),
         Err(e) => failed(e),
     }
 }

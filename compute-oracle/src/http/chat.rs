@@ -40,8 +40,11 @@ fn key_of(headers: &HeaderMap) -> Result<ApiKey, ApiError> {
         .and_then(|h| h.to_str().ok())
         .and_then(|h| h.strip_prefix("Bearer "))
         .ok_or_else(|| ApiError::unauthorised("Send your API key as 'Authorization: Bearer sk-weft-…'."))?;
-    ApiKey::parse(text.trim())
-        .ok_or_else(|| ApiError::unauthorised("This is not a Weft API key: its form or checksum is wrong. Check for missing characters."))
+    ApiKey::parse(text.trim()).ok_or_else(|| {
+        ApiError::unauthorised(
+            "This is not a Weft API key: its form or checksum is wrong. Check for missing characters.",
+        )
+    })
 }
 
 fn serving(app: &App) -> Result<Arc<Serving>, ApiError> {
@@ -50,7 +53,8 @@ fn serving(app: &App) -> Result<Arc<Serving>, ApiError> {
 
 async fn authorised(app: &App, headers: &HeaderMap) -> Result<(weft_chain::State, ApiKey, [u8; 32]), ApiError> {
     let key = key_of(headers)?;
-    let public = key.pair().map(|p| p.public_key().0).ok_or_else(|| ApiError::unauthorised("The key's seed is invalid."))?;
+    let public =
+        key.pair().map(|p| p.public_key().0).ok_or_else(|| ApiError::unauthorised("The key's seed is invalid."))?;
     let state = app.client.finalised().await.map_err(|e| ApiError::internal(e.to_string()))?;
     app.payments.owner(&state, &public).await?;
     Ok((state, key, public))
@@ -69,7 +73,14 @@ async fn list(app: &App, state: &weft_chain::State) -> Result<Vec<Value>, ApiErr
     let serving = serving(app)?;
     let mut data: Vec<Value> = serving
         .bases()
-        .map(|b| model_object(&base_id(&b.base_root), 0, None, json!({ "base_root": hex::encode(b.base_root), "price": "0" })))
+        .map(|b| {
+            model_object(
+                &base_id(&b.base_root),
+                0,
+                None,
+                json!({ "base_root": hex::encode(b.base_root), "price": "0" }),
+            )
+        })
         .collect();
     for (id, m) in serving.listed(state).await.map_err(|e| ApiError::internal(e.to_string()))? {
         let base = base_id(&m.base);
@@ -230,7 +241,8 @@ pub async fn completions(
     let mut checked = request.check(limit.min(256), limit)?;
     if request.max_tokens.is_none() && request.max_completion_tokens.is_none() {
         // Without a wish the answer may fill what the context leaves.
-        let used = u32::try_from(serving.prompt(&loaded, &Checked { max_tokens: 0, ..checked.clone() })?.len()).unwrap_or(u32::MAX);
+        let used = u32::try_from(serving.prompt(&loaded, &Checked { max_tokens: 0, ..checked.clone() })?.len())
+            .unwrap_or(u32::MAX);
         checked.max_tokens = checked.max_tokens.min(context.saturating_sub(used)).max(1);
     }
     let prompt = serving.prompt(&loaded, &checked)?;

@@ -143,7 +143,11 @@ impl DutyLoop {
                         silent = false;
                     }
                     if state.head.number < head.number {
-                        tracing::warn!(from = head.number, to = state.head.number, "the chain lost finalised blocks; starting over from its state");
+                        tracing::warn!(
+                            from = head.number,
+                            to = state.head.number,
+                            "the chain lost finalised blocks; starting over from its state"
+                        );
                         self.scanned = 0;
                         self.passed.clear();
                     }
@@ -198,7 +202,12 @@ impl DutyLoop {
                 let Some(result) = self.result(state, job, Role::Verifier).await? else { return Ok(()) };
                 let salt = folder.random("audit-salt")?;
                 let (s, r) = result.audit;
-                self.send(state, job, "audit_commit", oracles::audit_commit(job, run::audit_answer(&self.work.me(), &salt, &s, &r)));
+                self.send(
+                    state,
+                    job,
+                    "audit_commit",
+                    oracles::audit_commit(job, run::audit_answer(&self.work.me(), &salt, &s, &r)),
+                );
             }
             DutyKind::RevealNonces => {
                 let Some(result) = self.result(state, job, Role::Oracle).await? else { return Ok(()) };
@@ -210,7 +219,12 @@ impl DutyLoop {
             DutyKind::JuryCommit { jury, draw, .. } => {
                 let Some(value) = self.jury_value(state, job, *draw).await? else { return Ok(()) };
                 let salt = folder.random(&format!("jury-salt-{jury}"))?;
-                self.send(state, job, "jury_commit", oracles::jury_commit(*jury, run::jury_answer(*jury, &self.work.me(), &salt, &value)));
+                self.send(
+                    state,
+                    job,
+                    "jury_commit",
+                    oracles::jury_commit(*jury, run::jury_answer(*jury, &self.work.me(), &salt, &value)),
+                );
             }
             DutyKind::JuryReveal { jury, draw, .. } => {
                 let Some(value) = self.jury_value(state, job, *draw).await? else { return Ok(()) };
@@ -239,7 +253,12 @@ impl DutyLoop {
         if !agrees {
             tracing::warn!(job, ?mine, posted = ?posted.0, "this run is not what was committed: the audit says so");
         }
-        self.send(state, job, "audit_reveal", oracles::audit_reveal(job, salt, s, r, agrees, &state_path, &reverse_path));
+        self.send(
+            state,
+            job,
+            "audit_reveal",
+            oracles::audit_reveal(job, salt, s, r, agrees, &state_path, &reverse_path),
+        );
         Ok(())
     }
 
@@ -361,10 +380,8 @@ impl DutyLoop {
         let next = models::next_job(state).await?;
         for id in self.scanned..next {
             let Some(job) = models::job(state, id).await? else { continue };
-            let over = matches!(
-                job.state.0,
-                JobState::Final | JobState::Cancelled | JobState::Expired | JobState::Failed(_)
-            );
+            let over =
+                matches!(job.state.0, JobState::Final | JobState::Cancelled | JobState::Expired | JobState::Failed(_));
             if over {
                 if id == self.scanned {
                     self.scanned = self.scanned.saturating_add(1);

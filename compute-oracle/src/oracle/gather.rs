@@ -114,8 +114,7 @@ pub async fn contributions(state: &State, datanet: u32, index: u32) -> CliResult
     let snapshot = datanets::snapshot(state, datanet, index)
         .await?
         .ok_or_else(|| state.missing(format!("snapshot {index} of Datanet {datanet}")))?;
-    let net =
-        datanets::datanet(state, datanet).await?.ok_or_else(|| state.missing(format!("Datanet {datanet}")))?;
+    let net = datanets::datanet(state, datanet).await?.ok_or_else(|| state.missing(format!("Datanet {datanet}")))?;
     let mut placed = Vec::new();
     for n in 0..net.contributions {
         let Some(c) = datanets::contribution(state, datanet, n).await? else { continue };
@@ -139,7 +138,9 @@ pub async fn contributions(state: &State, datanet: u32, index: u32) -> CliResult
         });
     }
     if range.snapshot_root() != snapshot.root {
-        return Err(broken(format!("Datanet {datanet}: its contributions do not hash to the root of snapshot {index}")));
+        return Err(broken(format!(
+            "Datanet {datanet}: its contributions do not hash to the root of snapshot {index}"
+        )));
     }
     Ok(sources)
 }
@@ -174,7 +175,9 @@ pub fn records(facts: &JobFacts, store: &BlobStore) -> CliResult<Vec<JobRecord>>
         let text = String::from_utf8(bytes).map_err(|_| broken(format!("{place} is not UTF-8")))?;
         let mut list = Vec::new();
         for (i, line) in text.lines().enumerate() {
-            list.push(Record::parse_line(line).map_err(|e| broken(format!("{place}, line {}: {e}", i.saturating_add(1))))?);
+            list.push(
+                Record::parse_line(line).map_err(|e| broken(format!("{place}, line {}: {e}", i.saturating_add(1))))?,
+            );
         }
         if record::contribution_blob(&list) != text {
             return Err(broken(format!("{place} is not in canonical form")));

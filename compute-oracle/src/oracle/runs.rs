@@ -138,8 +138,7 @@ pub fn prepare(
 ) -> CliResult<Prepared> {
     let records = gather::records(&facts, store)?;
     let run_id = run::run_id(&facts.job.spec_hash, oracle, &seed);
-    let places: BTreeMap<u32, usize> =
-        facts.spec.snapshots.iter().enumerate().map(|(i, s)| (s.datanet, i)).collect();
+    let places: BTreeMap<u32, usize> = facts.spec.snapshots.iter().enumerate().map(|(i, s)| (s.datanet, i)).collect();
     let list: Vec<DataRecord> = records
         .into_iter()
         .map(|r| DataRecord {
