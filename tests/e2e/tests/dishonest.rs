@@ -2,7 +2,7 @@
 
 use weft_harness::{adversaries, NetworkConfig, Plan};
 
-use crate::{fixtures, Setting};
+use crate::{fixtures, verify, Setting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dishonest_oracles_should_lose_their_stake_when_four_cheat_and_one_is_accused() {
@@ -16,6 +16,26 @@ async fn dishonest_oracles_should_lose_their_stake_when_four_cheat_and_one_is_ac
     if let Err(e) = outcome.check(&scenario.plan) {
         panic!("{e}\n{outcome:#?}\n{}", scenario.net.logs());
     }
-    let cheats = outcome.verdicts.iter().filter(|v| v.tamper.is_some()).count();
-    assert_eq!(cheats, 4);
+    let cheats: Vec<_> = outcome.verdicts.iter().filter(|v| v.tamper.is_some()).collect();
+    assert_eq!(cheats.len(), 4);
+
+    // Anybody sees it, without a stake: the run recomputed from public inputs is not the one that was committed.
+    for v in cheats {
+        let engine = scenario.net.daemon(v.name).unwrap().data_dir().join(format!("runs/{}/engine", v.job));
+        let more = ["--checkpoints", engine.to_str().unwrap()];
+        let (code, output) = verify(&setting, &scenario.net, v.job, &more).await.unwrap();
+        println!("{:?}: {output}", v.tamper);
+        assert_eq!(code, Some(6), "{:?}: {output}", v.tamper);
+        let first = match v.tamper.unwrap() {
+            // Half of the twelve steps are trained, then the sixth state is repeated.
+            "skip-steps" => "u=7",
+            "swap-data" => "u=1",
+            "foreign-adapter" => "model_commitment",
+            _ => "attribution_commitment",
+        };
+        assert!(output.contains(first), "{:?}: {output}", v.tamper);
+    }
+    let honest = outcome.verdicts.iter().find(|v| v.tamper.is_none()).unwrap();
+    let (code, output) = verify(&setting, &scenario.net, honest.job, &[]).await.unwrap();
+    assert!(code == Some(0) && output.contains("identical"), "{output}");
 }

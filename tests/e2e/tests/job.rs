@@ -12,7 +12,7 @@ use weft_protocol::{
     job::JobState,
 };
 
-use crate::{fixtures, held, Setting};
+use crate::{fixtures, held, verify, Setting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contributors_should_be_paid_when_the_job_runs_end_to_end() {
@@ -265,29 +265,14 @@ async fn everything_is_claimed(s: &Scenario) -> HarnessResult {
 
 /// Another process recomputes the run from public inputs: with one thread and two, with every instruction set.
 async fn reproduced(setting: &Setting, s: &Scenario) -> HarnessResult {
-    let dir = setting.dir().join("verify");
-    std::fs::create_dir_all(&dir).unwrap();
-    let sources = [s.net.daemon_store("Oracle"), s.net.daemon_store("Verifier")];
-    let config = dir.join("weft.toml");
-    let list: Vec<String> = sources.iter().map(|p| format!("{:?}", p.display().to_string())).collect();
-    std::fs::write(&config, format!("[store]\nsources = [{}]\nreserve_percent = 1\n", list.join(", "))).unwrap();
     let isas = ["scalar", "avx2", "avx512"].into_iter().filter(|name| {
         name.parse::<weft_engine::Isa>().is_ok_and(weft_engine::Isa::available)
     });
     for isa in isas {
         for threads in ["1", "2"] {
-            let mut command = setting.programs.command("weft");
-            command
-                .args(["verify", "run", &s.job.to_string(), "--threads", threads, "--isa", isa, "--rpc-url"])
-                .arg(s.net.node.url())
-                .arg("--config")
-                .arg(&config)
-                .arg("--data-dir")
-                .arg(&dir)
-                .arg("--base")
-                .arg(&s.net.config.base);
-            let (status, output) = process::run(command).await?;
-            assert!(status.success() && output.contains("identical"), "{isa}, {threads} threads: {output}");
+            let how = ["--threads", threads, "--isa", isa];
+            let (code, output) = verify(setting, &s.net, s.job, &how).await?;
+            assert!(code == Some(0) && output.contains("identical"), "{isa}, {threads} threads: {output}");
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ mod validators;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::{Mutex, MutexGuard};
-use weft_harness::{HarnessResult, Programs};
+use weft_harness::{process, HarnessResult, Network, Programs};
 
 /// Networks share the machine's two cores: they run one after the other.
 static ONE: Mutex<()> = Mutex::const_new(());
@@ -51,4 +51,18 @@ fn held<T>(done: HarnessResult<T>, logs: impl FnOnce() -> String) -> T {
         Ok(value) => value,
         Err(e) => panic!("{e}\n{}", logs()),
     }
+}
+
+/// `weft verify run` in a process of its own, over the stores of the network's daemons: exit code and output.
+async fn verify(setting: &Setting, net: &Network, job: u32, more: &[&str]) -> HarnessResult<(Option<i32>, String)> {
+    let dir = setting.dir().join("verify");
+    std::fs::create_dir_all(&dir).unwrap();
+    let config = dir.join("weft.toml");
+    let stores: Vec<String> = net.daemons.iter().map(|d| format!("{:?}", d.store().display().to_string())).collect();
+    std::fs::write(&config, format!("[store]\nsources = [{}]\nreserve_percent = 1\n", stores.join(", "))).unwrap();
+    let mut command = setting.programs.command("weft");
+    command.args(["verify", "run", &job.to_string(), "--rpc-url", &net.node.url()]).args(more);
+    command.arg("--config").arg(&config).arg("--data-dir").arg(&dir).arg("--base").arg(&net.config.base);
+    let (status, output) = process::run(command).await?;
+    Ok((status.code(), output))
 }

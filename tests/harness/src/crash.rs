@@ -131,6 +131,9 @@ pub async fn run(scenario: &mut Scenario) -> HarnessResult {
     event(scenario, "Oracle", job, "a quarter of the training", |e| at(e) && step(e) >= quarter).await?;
     let daemon = scenario.net.daemon_mut("Oracle")?;
     daemon.kill();
+    let engine = daemon.data_dir().join("runs").join(job.to_string()).join("engine");
+    let left = std::fs::read_dir(&engine).map_err(|e| HarnessError::io("read", &engine, e))?.count();
+    crate::ensure(left > 1, || format!("{} holds no checkpoint of the killed run", engine.display()))?;
     daemon.restart().await?;
     let done = scenario.net.daemon("Oracle")?.events(job, &mut 0).await?;
     let reached = done.iter().filter(|e| at(e)).map(step).max().unwrap_or_default();
