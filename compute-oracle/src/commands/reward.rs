@@ -271,9 +271,11 @@ async fn unearned(state: &State, models_used: &[u32]) -> CliResult<String> {
                 continue;
             }
             match rewards::settlement(state, *id, epoch).await?.map(|s| s.state) {
-                Some(SettlementState::Rolled(into)) => return Ok(format!(
+                Some(SettlementState::Rolled(into)) => {
+                    return Ok(format!(
                     "the fees of model {id}, epoch {epoch}, are below the settlement minimum and went to epoch {into}"
-                )),
+                ))
+                }
                 Some(_) => {}
                 None if epoch == now => {
                     return Ok(format!("epoch {epoch} of model {id} is still running; it is settled afterwards"))

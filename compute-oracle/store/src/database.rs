@@ -129,8 +129,7 @@ impl Database {
             .map(|r| {
                 let run: i64 = r.try_get("run").map_err(self.fail())?;
                 Ok(JobRow {
-                    run: u32::try_from(run)
-                        .map_err(|e| StoreError::Corrupt { what: "job", reason: e.to_string() })?,
+                    run: u32::try_from(run).map_err(|e| StoreError::Corrupt { what: "job", reason: e.to_string() })?,
                     role: r.try_get("role").map_err(self.fail())?,
                     phase: r.try_get("phase").map_err(self.fail())?,
                     body: r.try_get("body").map_err(self.fail())?,
@@ -194,12 +193,14 @@ impl Database {
             .execute(&mut *tx)
             .await
             .map_err(self.fail())?;
-        sqlx::query("INSERT INTO channel (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body")
-            .bind(channel)
-            .bind(channel_body)
-            .execute(&mut *tx)
-            .await
-            .map_err(self.fail())?;
+        sqlx::query(
+            "INSERT INTO channel (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+        )
+        .bind(channel)
+        .bind(channel_body)
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fail())?;
         tx.commit().await.map_err(self.fail())
     }
 
@@ -226,11 +227,12 @@ impl Database {
 
     /// Encoded receipts of a channel that no redemption has covered yet, by number.
     pub async fn open_receipts(&self, channel: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let rows = sqlx::query("SELECT id, encoded FROM receipt WHERE channel = ? AND redeemed IS NULL ORDER BY number")
-            .bind(channel)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.fail())?;
+        let rows =
+            sqlx::query("SELECT id, encoded FROM receipt WHERE channel = ? AND redeemed IS NULL ORDER BY number")
+                .bind(channel)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.fail())?;
         rows.iter()
             .map(|r| Ok((r.try_get("id").map_err(self.fail())?, r.try_get("encoded").map_err(self.fail())?)))
             .collect()
@@ -262,12 +264,13 @@ impl Database {
 
     /// Epochs in which receipts of a model were redeemed.
     pub async fn redeemed_epochs(&self, model: u32) -> Result<Vec<u32>, StoreError> {
-        let rows: Vec<i64> =
-            sqlx::query_scalar("SELECT DISTINCT redeemed FROM receipt WHERE model = ? AND redeemed IS NOT NULL ORDER BY redeemed")
-                .bind(i64::from(model))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(self.fail())?;
+        let rows: Vec<i64> = sqlx::query_scalar(
+            "SELECT DISTINCT redeemed FROM receipt WHERE model = ? AND redeemed IS NOT NULL ORDER BY redeemed",
+        )
+        .bind(i64::from(model))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.fail())?;
         rows.into_iter()
             .map(|e| u32::try_from(e).map_err(|e| StoreError::Corrupt { what: "receipt", reason: e.to_string() }))
             .collect()
@@ -284,12 +287,14 @@ impl Database {
 
     /// Writes the state of a channel.
     pub async fn set_channel(&self, name: &str, body: &str) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO channel (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body")
-            .bind(name)
-            .bind(body)
-            .execute(&self.pool)
-            .await
-            .map_err(self.fail())?;
+        sqlx::query(
+            "INSERT INTO channel (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+        )
+        .bind(name)
+        .bind(body)
+        .execute(&self.pool)
+        .await
+        .map_err(self.fail())?;
         Ok(())
     }
 

@@ -68,7 +68,9 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// The database was written by a newer program.
-    #[error("database {path} has version {found}, this program knows {known}. Next: use the newer program that wrote it")]
+    #[error(
+        "database {path} has version {found}, this program knows {known}. Next: use the newer program that wrote it"
+    )]
     NewerDatabase {
         /// The database file.
         path: PathBuf,

@@ -32,7 +32,11 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
         .map_err(StoreError::io("create a temporary file in", folder))?;
     temporary.write_all(bytes).map_err(StoreError::io("write", path))?;
     temporary.as_file().sync_all().map_err(StoreError::io("sync", path))?;
-    temporary.persist(path).map_err(|e| StoreError::Io { action: "rename into", path: path.into(), source: e.error })?;
+    temporary.persist(path).map_err(|e| StoreError::Io {
+        action: "rename into",
+        path: path.into(),
+        source: e.error,
+    })?;
     File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::io("sync", folder))
 }
 

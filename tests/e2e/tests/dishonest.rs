@@ -11,8 +11,7 @@ async fn dishonest_oracles_should_lose_their_stake_when_four_cheat_and_one_is_ac
     let config =
         NetworkConfig { window: Some(16), ..NetworkConfig::test(setting.dir(), &fixtures().join("tiny-base")) };
     let plan = Plan::small(&fixtures(), setting.dir()).unwrap();
-    let (scenario, outcome) =
-        adversaries::run(&setting.programs, config, plan).await.unwrap_or_else(|e| panic!("{e}"));
+    let (scenario, outcome) = adversaries::run(&setting.programs, config, plan).await.unwrap_or_else(|e| panic!("{e}"));
     if let Err(e) = outcome.check(&scenario.plan) {
         panic!("{e}\n{outcome:#?}\n{}", scenario.net.logs());
     }

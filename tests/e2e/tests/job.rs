@@ -5,7 +5,9 @@ use std::{path::Path, process::Command};
 use serde_json::{json, Value};
 use weft::commands::{job, reward};
 use weft_chain::{datanets, models, oracles, permissions, rewards, system};
-use weft_harness::{ensure, process, scenario::NOTE, testnet, HarnessError, HarnessResult, NetworkConfig, Plan, Scenario};
+use weft_harness::{
+    ensure, process, scenario::NOTE, testnet, HarnessError, HarnessResult, NetworkConfig, Plan, Scenario,
+};
 use weft_protocol::{
     economics::{Timers, WEFT},
     hash::blake2_256,
@@ -248,9 +250,9 @@ async fn everything_is_claimed(s: &Scenario) -> HarnessResult {
         let given: Vec<_> = s.given.iter().filter(|g| g.contributor == i).collect();
         assert_eq!(shown.len(), given.len());
         for one in &shown {
-            let rejected = given
-                .iter()
-                .any(|g| g.rejected && (g.facts.datanet, g.facts.contribution) == (one.datanet, Some(one.contribution)));
+            let rejected = given.iter().any(|g| {
+                g.rejected && (g.facts.datanet, g.facts.contribution) == (one.datanet, Some(one.contribution))
+            });
             assert_eq!(one.earned, one.claimed, "{one:?}");
             if rejected {
                 assert_eq!(one.earned, 0);
@@ -265,9 +267,9 @@ async fn everything_is_claimed(s: &Scenario) -> HarnessResult {
 
 /// Another process recomputes the run from public inputs: with one thread and two, with every instruction set.
 async fn reproduced(setting: &Setting, s: &Scenario) -> HarnessResult {
-    let isas = ["scalar", "avx2", "avx512"].into_iter().filter(|name| {
-        name.parse::<weft_engine::Isa>().is_ok_and(weft_engine::Isa::available)
-    });
+    let isas = ["scalar", "avx2", "avx512"]
+        .into_iter()
+        .filter(|name| name.parse::<weft_engine::Isa>().is_ok_and(weft_engine::Isa::available));
     for isa in isas {
         for threads in ["1", "2"] {
             let how = ["--threads", threads, "--isa", isa];

@@ -233,12 +233,8 @@ impl Outcome {
                 })?;
             }
         }
-        let others: Vec<_> = self
-            .ledger
-            .slashes
-            .iter()
-            .filter(|s| !matches!(s.fault, Fault::Fraud | Fault::FailedChallenge))
-            .collect();
+        let others: Vec<_> =
+            self.ledger.slashes.iter().filter(|s| !matches!(s.fault, Fault::Fraud | Fault::FailedChallenge)).collect();
         ensure(others.is_empty(), || format!("honest parties were slashed: {others:?}"))?;
         ensure(self.accuser_lost > 0, || "the false accuser lost nothing".into())?;
         let (before, after) = self.issuance;

@@ -33,8 +33,11 @@ impl Genesis {
 
     fn section(&mut self, name: &str) -> HarnessResult<&mut Map<String, Value>> {
         let missing = || HarnessError::Spec { what: "genesis.runtimeGenesis.patch".into() };
-        let patch =
-            self.spec.pointer_mut("/genesis/runtimeGenesis/patch").and_then(Value::as_object_mut).ok_or_else(missing)?;
+        let patch = self
+            .spec
+            .pointer_mut("/genesis/runtimeGenesis/patch")
+            .and_then(Value::as_object_mut)
+            .ok_or_else(missing)?;
         patch
             .entry(name)
             .or_insert_with(|| Value::Object(Map::new()))

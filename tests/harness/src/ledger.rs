@@ -93,8 +93,7 @@ impl Ledger {
                 let event = event.map_err(|e| failed(e.to_string()))?;
                 match (event.pallet_name(), event.event_name()) {
                     ("ComputeOracles", "Slashed") => {
-                        let f: SlashedFields =
-                            event.decode_fields_unchecked_as().map_err(|e| failed(e.to_string()))?;
+                        let f: SlashedFields = event.decode_fields_unchecked_as().map_err(|e| failed(e.to_string()))?;
                         ledger.slashes.push(Slashed {
                             block: number,
                             who: f.who.0,
@@ -109,8 +108,7 @@ impl Ledger {
                         });
                     }
                     ("Rewards", "Claimed") => {
-                        let f: ClaimedFields =
-                            event.decode_fields_unchecked_as().map_err(|e| failed(e.to_string()))?;
+                        let f: ClaimedFields = event.decode_fields_unchecked_as().map_err(|e| failed(e.to_string()))?;
                         ledger.claims.push((f.who.0, f.amount));
                     }
                     ("System", "ExtrinsicFailed") => ledger.failed = ledger.failed.saturating_add(1),

@@ -147,9 +147,7 @@ impl Network {
     pub fn daemon_config(&self, name: &str, takes_jobs: bool, sources: &[PathBuf]) -> DaemonConfig {
         let listen = match self.config.ports {
             Ports::Free => 0,
-            Ports::Fixed(_, _, first) => {
-                first.saturating_add(u16::try_from(self.daemons.len()).unwrap_or(u16::MAX))
-            }
+            Ports::Fixed(_, _, first) => first.saturating_add(u16::try_from(self.daemons.len()).unwrap_or(u16::MAX)),
         };
         DaemonConfig {
             name: format!("{} daemon", name.to_lowercase()),

@@ -163,9 +163,7 @@ impl Plan {
 pub fn small_recipe(fixtures: &Path, work: &Path, steps: u32, batch: u32) -> HarnessResult<Recipe> {
     let mut recipe: Value = json(&fixtures.join("recipe.json"))?;
     if let Some(map) = recipe.as_object_mut() {
-        for (key, value) in
-            [("r", 4), ("alpha", 8), ("max_steps", steps), ("batch_size", batch), ("max_seq_len", 96)]
-        {
+        for (key, value) in [("r", 4), ("alpha", 8), ("max_steps", steps), ("batch_size", batch), ("max_seq_len", 96)] {
             map.insert(key.into(), value.into());
         }
     }

@@ -104,7 +104,10 @@ pub async fn lag(url: &str, blocks: u32) -> HarnessResult<u32> {
             return Ok(most);
         }
         if Instant::now() > end {
-            return Err(HarnessError::Waited { what: format!("{blocks} blocks at {url}"), log: format!("best {best}") });
+            return Err(HarnessError::Waited {
+                what: format!("{blocks} blocks at {url}"),
+                log: format!("best {best}"),
+            });
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

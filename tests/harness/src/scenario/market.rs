@@ -142,13 +142,19 @@ impl Scenario {
     pub async fn ask_model(&mut self) -> HarnessResult {
         let start = Instant::now();
         let questions = self.questions();
-        self.report.say(format!("the consumer asks model {} the same {} questions and pays", self.model, questions.len()));
+        self.report.say(format!(
+            "the consumer asks model {} the same {} questions and pays",
+            self.model,
+            questions.len()
+        ));
         let replies = self.ask(&self.model.to_string(), &questions).await?;
         let (input, output) = self.plan.prices;
         for reply in &replies {
             let fee = answer_fee(reply.tokens_in.into(), reply.tokens_out.into(), input, output);
             self.fees += fee.ok_or_else(|| HarnessError::failed("the fee of an answer overflows"))?;
-            ensure(reply.receipt.is_some(), || format!("'{}' was answered without a receipt", reply.question.question))?;
+            ensure(reply.receipt.is_some(), || {
+                format!("'{}' was answered without a receipt", reply.question.question)
+            })?;
         }
         ensure(self.fees > 0, || "the answers cost nothing".into())?;
         self.share_after = Share::of(&replies);

@@ -216,10 +216,7 @@ impl Scenario {
         ));
         let cast = &self.cast;
         let rule = NewKey { daily_limit: self.plan.budget, models: Vec::new(), days: 30 };
-        let registered = try_join(
-            register(&cast.oracle, self.plan.stake),
-            register(&cast.verifier, self.plan.stake),
-        );
+        let registered = try_join(register(&cast.oracle, self.plan.stake), register(&cast.verifier, self.plan.stake));
         let key = async { Ok(apikey::create(&cast.consumer.ctx, &cast.consumer.signer, &rule).await?) };
         let (_, datanets, key) = try_join3(registered, create_datanets(&cast.curator, &self.plan), key).await?;
         self.datanets = datanets;
@@ -260,9 +257,10 @@ impl Scenario {
         let start = Instant::now();
         let mut reviews = Vec::new();
         for given in &self.given {
-            let contribution = given.facts.contribution.ok_or_else(|| {
-                HarnessError::failed(format!("{} was not revealed", given.facts.file.display()))
-            })?;
+            let contribution = given
+                .facts
+                .contribution
+                .ok_or_else(|| HarnessError::failed(format!("{} was not revealed", given.facts.file.display())))?;
             reviews.push(Review {
                 datanet: given.facts.datanet,
                 contribution,
@@ -272,7 +270,8 @@ impl Scenario {
             });
         }
         let rejected = reviews.iter().filter(|r| r.verdict == Verdict::Reject).count();
-        self.report.say(format!("the curator reviews {} contributions and rejects {rejected}: off topic", reviews.len()));
+        self.report
+            .say(format!("the curator reviews {} contributions and rejects {rejected}: off topic", reviews.len()));
         let curator = &self.cast.curator;
         data::review_all(&curator.ctx, &curator.signer, &reviews).await?;
         self.report.add("review", start.elapsed());
@@ -288,12 +287,8 @@ impl Scenario {
         let state = self.net.state().await?;
         for id in &self.datanets {
             let found = datanets::snapshot(&state, *id, 0).await?;
-            let expected: u32 = self
-                .given
-                .iter()
-                .filter(|g| g.facts.datanet == *id && !g.rejected)
-                .map(|g| g.facts.records)
-                .sum();
+            let expected: u32 =
+                self.given.iter().filter(|g| g.facts.datanet == *id && !g.rejected).map(|g| g.facts.records).sum();
             let records = found.map(|s| s.records);
             ensure(records == Some(u64::from(expected)), || {
                 format!("the snapshot of Datanet {id} holds {records:?} records instead of {expected}")
@@ -401,11 +396,7 @@ pub(crate) async fn give(
     let list: Vec<_> = files.iter().map(|(id, file, _)| (*id, file.clone())).collect();
     let done = data::contribute_all(&who.ctx, &who.signer, &list, false).await?;
     ensure(done.len() == files.len(), || format!("{} revealed {} of {} files", who.name, done.len(), files.len()))?;
-    Ok(done
-        .into_iter()
-        .zip(files)
-        .map(|(facts, (_, _, rejected))| Given { contributor, facts, rejected })
-        .collect())
+    Ok(done.into_iter().zip(files).map(|(facts, (_, _, rejected))| Given { contributor, facts, rejected }).collect())
 }
 
 /// Acquires a grant on every Datanet, back to back. Returns (Datanet, grant).

@@ -95,11 +95,16 @@ impl Scenario {
                     *sum += units;
                 }
                 ensure(part.claimed_leaves == part.leaves || part.contributors == 0, || {
-                    format!("epoch {epoch}, Datanet {}: {} of {} leaves are claimed", part.datanet, part.claimed_leaves, part.leaves)
+                    format!(
+                        "epoch {epoch}, Datanet {}: {} of {} leaves are claimed",
+                        part.datanet, part.claimed_leaves, part.leaves
+                    )
                 })?;
                 dust += part.contributors - part.claimed.min(part.contributors);
             }
-            ensure(parts == s.shares.data, || format!("epoch {epoch}: the parts sum to {parts}, not {}", s.shares.data))?;
+            ensure(parts == s.shares.data, || {
+                format!("epoch {epoch}: the parts sum to {parts}, not {}", s.shares.data)
+            })?;
         }
         ensure(fees == self.fees, || format!("{fees} are settled for answers of {}", self.fees))?;
         ensure(dust == 0, || format!("{dust} units of claimed parts are left over"))?;
@@ -109,9 +114,9 @@ impl Scenario {
         // Claims of a part with all its leaves leave rounding dust to the treasury, in the same call.
         let claims: u128 = settled.ledger.claims.iter().map(|(_, units)| units).sum();
         let [contributors, _, _] = settled.data;
-        let rounding = contributors.checked_sub(claims).ok_or_else(|| {
-            HarnessError::failed(format!("{claims} were claimed of {contributors}"))
-        })?;
+        let rounding = contributors
+            .checked_sub(claims)
+            .ok_or_else(|| HarnessError::failed(format!("{claims} were claimed of {contributors}")))?;
         let (paid_in, paid_out) = (settled.paid_in(), settled.paid_out() + rounding);
         ensure(paid_in == paid_out, || format!("{paid_in} came in, {paid_out} went out"))?;
         let ([_, _, pot_before], [_, _, pot_after]) = (self.before.pots, settled.after.pots);
@@ -208,13 +213,27 @@ impl Scenario {
             s.ledger.slashes.len()
         );
         for slash in &s.ledger.slashes {
-            println!("  block {}: {} lost {} ({:?})", slash.block, name_of(self.cast.all(), &slash.who), weft(slash.amount), slash.fault);
+            println!(
+                "  block {}: {} lost {} ({:?})",
+                slash.block,
+                name_of(self.cast.all(), &slash.who),
+                weft(slash.amount),
+                slash.fault
+            );
         }
 
         let mut rows = vec![row(&["right answers", "base model", "tuned model"])];
         let (before, after) = (self.share_before, self.share_after);
-        rows.push(vec!["trained phrasings".into(), super::market::share(before.trained), super::market::share(after.trained)]);
-        rows.push(vec!["held-out phrasings".into(), super::market::share(before.heldout), super::market::share(after.heldout)]);
+        rows.push(vec![
+            "trained phrasings".into(),
+            super::market::share(before.trained),
+            super::market::share(after.trained),
+        ]);
+        rows.push(vec![
+            "held-out phrasings".into(),
+            super::market::share(before.heldout),
+            super::market::share(after.heldout),
+        ]);
         println!("{}", table(&rows));
 
         let mut rows = vec![row(&["phase", "time"])];

@@ -51,9 +51,8 @@ impl Reference {
         let norm = |x: &Tensor, name: String| candle_nn::ops::rms_norm_slow(x, &self.weights[&name], eps).unwrap();
         for l in 0..self.number("num_hidden_layers") {
             let h = norm(&x, format!("model.layers.{l}.input_layernorm.weight"));
-            let split = |y: Tensor, n: usize| {
-                y.reshape((1, t, n, hd)).unwrap().transpose(1, 2).unwrap().contiguous().unwrap()
-            };
+            let split =
+                |y: Tensor, n: usize| y.reshape((1, t, n, hd)).unwrap().transpose(1, 2).unwrap().contiguous().unwrap();
             let q = split(self.linear(&h, l, "self_attn", "q_proj"), heads);
             let k = split(self.linear(&h, l, "self_attn", "k_proj"), kv);
             let v = split(self.linear(&h, l, "self_attn", "v_proj"), kv);
