@@ -256,7 +256,7 @@ pub trait JobControl<AccountId> {
     /// Current state.
     fn state(job: JobId) -> Option<weft_protocol::job::JobState>;
     /// Applies an event of the job state machine; refuses it when the state does not allow it. On events that end the
-    /// job without a model, escrow is released as chain.md's job table says (`verification_spent` was already paid).
+    /// job without a model, escrow is released as the job's table of transitions says (`verification_spent` was already paid).
     fn advance(job: JobId, event: weft_protocol::job::JobEvent, deadline: Option<u32>) -> DispatchResult;
     /// Pays `amount` from the verification escrow to a verifier.
     fn pay_verifier(job: JobId, who: &AccountId, amount: Amount) -> DispatchResult;
