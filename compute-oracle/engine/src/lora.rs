@@ -41,6 +41,12 @@ impl Layout {
         if !recipe.dropout.is_zero() {
             return Err(EngineError::RecipeOutOfRange { field: "dropout", detail: "set it to 0".into() });
         }
+        if recipe.method != weft_protocol::recipe::Method::Lora {
+            return Err(EngineError::RecipeOutOfRange {
+                field: "method",
+                detail: "qlora is not built; set it to lora".into(),
+            });
+        }
         let slots = graph::lora_slots(base.shape(), recipe);
         let scale = lora_scale(u32::from(recipe.alpha), u32::from(recipe.r), recipe.rslora);
         Self::from_slots(base, slots, |_| scale)
