@@ -9,4 +9,4 @@ if [ ! -x "$venv/bin/python" ]; then
   echo "       Next: python3 -m venv $venv && $venv/bin/pip install -r tests/parity/python/requirements.txt" >&2
   exit 1
 fi
-exec "$venv/bin/python" tests/parity/python/bench.py --weft "$bin/weft-bench" --base fixtures/base "$@"
+exec "$venv/bin/python" tests/parity/python/bench.py --weft "$bin/examples/bench_train" --base fixtures/base "$@"
