@@ -14,7 +14,6 @@
 )]
 
 use serde_json::{json, Value};
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 use weft_engine::{vector, Adapter, Base, Compute, Evaluator, Isa, Tokens};
@@ -68,6 +67,6 @@ fn main() {
         let seconds = started.elapsed().as_secs_f64();
         let count: usize = tokens.iter().map(|t| t.ids.len()).sum();
         let line = json!({"step": step, "loss": loss, "seconds": seconds, "tokens": count});
-        writeln!(std::io::stdout(), "{line}").unwrap();
+        println!("{line}");
     }
 }
