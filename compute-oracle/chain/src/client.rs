@@ -213,10 +213,19 @@ impl Client {
         let api = self.api().await?;
         let params = DefaultExtrinsicParamsBuilder::<Config>::new().nonce(nonce).build();
         let mut txs = at.transactions();
-        match txs.sign_and_submit_then_watch(call, signer, params).await {
-            Ok(progress) => Ok(Pending { progress, api, url: self.url.clone() }),
-            Err(e) => Err(self.fail(e).await),
-        }
+        let signed = match txs.create_signed(call, signer, params).await {
+            Ok(signed) => signed,
+            Err(e) => return Err(self.fail(e).await),
+        };
+        let from = u32::try_from(at.block_number()).unwrap_or(u32::MAX);
+        let progress = match signed.submit_and_watch().await {
+            Ok(progress) => Watch::Subscribed(progress),
+            // The pool took the transaction over from its own queue while it was being handed in: it is in the pool, and
+            // only the subscription is missing.
+            Err(e) if e.to_string().contains("Already Imported") => Watch::Scan { from, extrinsic: signed.hash().0 },
+            Err(e) => return Err(self.fail(e).await),
+        };
+        Ok(Pending { progress, api, url: self.url.clone() })
     }
 
     /// Signs, submits, and waits until the call is in a finalised block and succeeded.
@@ -245,9 +254,25 @@ impl Client {
     }
 }
 
+/// How a submitted transaction is followed.
+enum Watch {
+    /// By the node's subscription.
+    Subscribed(subxt::tx::TransactionProgress<Config, OnlineClientAtBlockImpl<Config>>),
+    /// By reading finalised blocks above `from`.
+    Scan {
+        /// Finalised when it was submitted.
+        from: u32,
+        /// Hash of the extrinsic.
+        extrinsic: Hash,
+    },
+}
+
+/// Blocks that a scan reads: a transaction lives 32 blocks at most.
+const SCAN: u32 = 64;
+
 /// A submitted transaction.
 pub struct Pending {
-    progress: subxt::tx::TransactionProgress<Config, OnlineClientAtBlockImpl<Config>>,
+    progress: Watch,
     api: Api,
     url: String,
 }
@@ -256,10 +281,31 @@ impl Pending {
     /// Waits until the transaction is final; an error of the runtime is named with cause and next step.
     pub async fn wait(self) -> Result<Included, ChainError> {
         let fail = |e: subxt::Error| ChainError::from_subxt(&self.url, e);
-        let block = self.progress.wait_for_finalized().await.map_err(|e| fail(e.into()))?;
-        let at = self.api.online.at_block(block.block_hash()).await.map_err(|e| fail(e.into()))?;
-        let extrinsic = block.extrinsic_hash().0;
-        let index = index_in_block(&self.api.raw, &block.block_hash().0, &extrinsic).await.map_err(fail)?;
+        let (at, extrinsic, index) = match self.progress {
+            Watch::Subscribed(progress) => {
+                let block = progress.wait_for_finalized().await.map_err(|e| fail(e.into()))?;
+                let at = self.api.online.at_block(block.block_hash()).await.map_err(|e| fail(e.into()))?;
+                let extrinsic = block.extrinsic_hash().0;
+                let index = index_in_block(&self.api.raw, &block.block_hash().0, &extrinsic).await.map_err(fail)?;
+                (at, extrinsic, index)
+            }
+            Watch::Scan { from, extrinsic } => {
+                let mut number = from.saturating_add(1);
+                loop {
+                    let newest = self.api.online.at_current_block().await.map_err(|e| fail(e.into()))?;
+                    if head_of(&newest).number < number {
+                        tokio::time::sleep(POLL).await;
+                        continue;
+                    }
+                    let at = self.api.online.at_block(number).await.map_err(|e| fail(e.into()))?;
+                    let index = index_in_block(&self.api.raw, &at.block_hash().0, &extrinsic).await.map_err(fail)?;
+                    if index.is_some() || number > from.saturating_add(SCAN) {
+                        break (at, extrinsic, index);
+                    }
+                    number = number.saturating_add(1);
+                }
+            }
+        };
         let index = index.ok_or_else(|| ChainError::Dropped {
             reason: "the finalised block does not hold the transaction any more".into(),
         })?;
