@@ -1,7 +1,7 @@
 //! exp, ln, sigmoid, reciprocal root, and the f64 functions of tables and
 //! schedules. Coefficients come from `gen/poly.py` as bit patterns.
 
-use crate::arith::{fma, sqrt};
+use crate::arith::{c, fma};
 
 // 1.5·2^23: adding and subtracting it rounds to an integer.
 const MAGIC: f32 = 12_582_912.0;
@@ -94,11 +94,18 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// 1 ÷ √x, two roundings.
+/// c(exp(x − m)): operator 51, for scores and logits under their maximum m.
 #[inline]
 #[must_use]
-pub fn rsqrt(x: f32) -> f32 {
-    1.0 / sqrt(x)
+pub fn exp_sub(x: f32, m: f32) -> f32 {
+    c(exp(x - m))
+}
+
+/// c(1 ÷ x): operator 52.
+#[inline]
+#[must_use]
+pub fn recip(x: f32) -> f32 {
+    c(1.0 / x)
 }
 
 // 1.5·2^52: adding and subtracting it rounds to an integer.

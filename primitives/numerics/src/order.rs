@@ -2,12 +2,7 @@
 
 use crate::philox::{Key, Purpose};
 use alloc::vec::Vec;
-
-/// ⌈√n⌉.
-fn side(n: u32) -> u64 {
-    let r = u64::from(n).isqrt();
-    r + u64::from(r * r < u64::from(n))
-}
+use weft_protocol::run::ceil_sqrt;
 
 /// π_epoch(x): the record at place `x` of an epoch over `n` records, x < n.
 ///
@@ -17,7 +12,7 @@ fn side(n: u32) -> u64 {
 #[must_use]
 pub fn permute(key: &Key, n: u32, epoch: u32, x: u32) -> u32 {
     assert!(x < n);
-    let a = side(n);
+    let a = u64::from(ceil_sqrt(n));
     let mut x = u64::from(x);
     loop {
         let (mut l, mut r) = (x / a, x % a);

@@ -5,7 +5,7 @@
 //! (c0, c1, step or epoch, purpose·2^24 + slot).
 
 use crate::arith::{c, fma, rn32, sqrt64};
-use weft_protocol::hash::{h, rng_key, tag, Hash};
+use weft_protocol::hash::{rng_key, Hash};
 
 /// What a draw is for: the top byte of the last counter word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +34,6 @@ impl Key {
     #[must_use]
     pub fn from_seed(seed: &Hash) -> Self {
         Self(rng_key(seed))
-    }
-
-    /// The key of a local run, whose seed is the recipe's u64.
-    #[must_use]
-    pub fn from_local_seed(seed: u64) -> Self {
-        Self::from_digest(&h(&tag::RNG, &seed))
-    }
-
-    /// The key of a digest H("weft.rng", seed).
-    #[must_use]
-    pub fn from_digest(digest: &Hash) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = *digest;
-        Self([u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])])
     }
 
     /// The four words of a counter.
@@ -143,11 +130,4 @@ impl Dropout {
 pub fn sampling_uniform(key: &Key, position: u32) -> f32 {
     let [w, ..] = key.draw(position, 0, 0, Purpose::Sampling, 0);
     (w >> 8) as f32 * f32::from_bits(0x3380_0000)
-}
-
-/// Draw `j` of a purpose: an index below `m`, ⌊w·m÷2^32⌋.
-#[must_use]
-pub fn draw_below(key: &Key, purpose: Purpose, j: u32, m: u32) -> u32 {
-    let [w, ..] = key.draw(j, 0, 0, purpose, 0);
-    ((u64::from(w) * u64::from(m)) >> 32) as u32
 }

@@ -6,7 +6,7 @@
 //! n > 256: red(c(red(block 0)), c(red(block 1)), …)    blocks of 256; fma at the lowest level only
 //! ```
 
-use crate::arith::{c, fma, sqrt};
+use crate::arith::{c, fma};
 
 /// Elements of a block.
 pub const BLOCK: usize = 256;
@@ -80,15 +80,6 @@ pub fn red_fma(x: &[f32], z: &[f32]) -> f32 {
     })
 }
 
-/// Red over `n` values given by index; not yet `c`.
-#[must_use]
-pub fn red_by(n: usize, value: impl Fn(usize) -> f32) -> f32 {
-    tree(n.div_ceil(BLOCK).max(1), &mut |b| {
-        let first = b * BLOCK;
-        block(BLOCK.min(n - first), |i, l| l + value(first + i))
-    })
-}
-
 /// The lowest level alone: c(red) of every block of 256, as the operators 30
 /// and 31 store it. `z` is `None` for the plain sum. out `[⌈n/256⌉]`.
 pub fn red_blocks(x: &[f32], z: Option<&[f32]>, out: &mut [f32]) {
@@ -113,42 +104,4 @@ pub fn max(x: &[f32]) -> f32 {
 #[must_use]
 pub fn max_abs(x: &[f32]) -> f32 {
     x.iter().fold(0.0, |m, &x| if x.abs() > m { x.abs() } else { m })
-}
-
-/// ⟨x, y⟩ over a state: red over slots of c(red(x·y)) per slot, then `c`.
-/// The slots must be sorted bytewise by tensor name.
-#[must_use]
-pub fn inner(x: &[&[f32]], y: &[&[f32]]) -> f32 {
-    assert_eq!(x.len(), y.len());
-    c(red_by(x.len(), |s| c(red_fma(x[s], y[s]))))
-}
-
-/// ‖x‖ = √⟨x, x⟩ over a state, slots as in [`inner`].
-#[must_use]
-pub fn norm(x: &[&[f32]]) -> f32 {
-    c(sqrt(inner(x, x)))
-}
-
-/// ⟨x, y⟩ of two flat states of equal layout; `slots` are the lengths of the
-/// slots in order, and add up to the length of `x` and `y`.
-#[must_use]
-pub fn inner_flat(x: &[f32], y: &[f32], slots: &[usize]) -> f32 {
-    assert_eq!(x.len(), y.len());
-    assert_eq!(x.len(), slots.iter().sum::<usize>());
-    let mut first = 0;
-    let per: alloc::vec::Vec<f32> = slots
-        .iter()
-        .map(|&n| {
-            let at = first..first + n;
-            first += n;
-            c(red_fma(&x[at.clone()], &y[at]))
-        })
-        .collect();
-    c(red(&per))
-}
-
-/// ‖x‖ of a flat state, see [`inner_flat`].
-#[must_use]
-pub fn norm_flat(x: &[f32], slots: &[usize]) -> f32 {
-    c(sqrt(inner_flat(x, x, slots)))
 }

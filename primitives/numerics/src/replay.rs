@@ -24,12 +24,38 @@ impl AdamStep {
     #[inline(always)]
     #[must_use]
     pub fn adjoint(&self, g: f32, m: f32, v: f32, lt: f32, lm: f32, lv: f32) -> Adjoint {
-        let rho = self.rho(v);
-        let d = rho + self.eps;
-        let mu = c(fma(-self.a, lt / d, lm));
-        let nu = c(fma(self.a2, (m * lt) / ((rho * d) * d), lv));
+        let (mu, nu) = (self.mu(v, lt, lm), self.nu(m, v, lt, lv));
         let a = c(fma(self.c1, mu, self.c2x2 * (g * nu)));
         Adjoint { mu, nu, a }
+    }
+
+    /// μ of [`AdamStep::adjoint`].
+    #[inline(always)]
+    fn mu(&self, v: f32, lt: f32, lm: f32) -> f32 {
+        let d = self.rho(v) + self.eps;
+        c(fma(-self.a, lt / d, lm))
+    }
+
+    /// ν of [`AdamStep::adjoint`].
+    #[inline(always)]
+    fn nu(&self, m: f32, v: f32, lt: f32, lv: f32) -> f32 {
+        let rho = self.rho(v);
+        let d = rho + self.eps;
+        c(fma(self.a2, (m * lt) / ((rho * d) * d), lv))
+    }
+
+    /// λm ← c(b1×μ): operator 90 of one element, v after the step.
+    #[inline(always)]
+    #[must_use]
+    pub fn adj_m(&self, v: f32, lt: f32, lm: f32) -> f32 {
+        c(self.b1 * self.mu(v, lt, lm))
+    }
+
+    /// λv ← c(b2×ν): operator 91 of one element, m and v after the step.
+    #[inline(always)]
+    #[must_use]
+    pub fn adj_v(&self, m: f32, v: f32, lt: f32, lv: f32) -> f32 {
+        c(self.b2 * self.nu(m, v, lt, lv))
     }
 
     /// [`AdamStep::adjoint`] of one slot: λm and λv are replaced by c(b1×μ) and
@@ -48,10 +74,8 @@ impl AdamStep {
         assert!(m.len() == n && v.len() == n && lt.len() == n);
         assert!(lm.len() == n && lv.len() == n && a.len() == n);
         for i in 0..n {
-            let x = self.adjoint(g[i], m[i], v[i], lt[i], lm[i], lv[i]);
-            lm[i] = c(self.b1 * x.mu);
-            lv[i] = c(self.b2 * x.nu);
-            a[i] = x.a;
+            a[i] = self.adjoint(g[i], m[i], v[i], lt[i], lm[i], lv[i]).a;
+            (lm[i], lv[i]) = (self.adj_m(v[i], lt[i], lm[i]), self.adj_v(m[i], v[i], lt[i], lv[i]));
         }
     }
 }

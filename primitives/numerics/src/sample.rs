@@ -1,7 +1,7 @@
 //! Token choice in generation.
 
 use crate::arith::c;
-use crate::func::exp;
+use crate::func::{exp_sub, recip};
 use crate::red::{max, red};
 
 /// Canonical softmax: e = c(exp(z − max z)), p = c(e × c(1÷red(e))). `z` and
@@ -10,9 +10,9 @@ pub fn softmax(z: &[f32], p: &mut [f32]) {
     assert_eq!(z.len(), p.len());
     let m = max(z);
     for (p, z) in p.iter_mut().zip(z) {
-        *p = c(exp(z - m));
+        *p = exp_sub(*z, m);
     }
-    let rho = c(1.0 / c(red(p)));
+    let rho = recip(c(red(p)));
     for p in p {
         *p = c(*p * rho);
     }

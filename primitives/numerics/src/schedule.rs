@@ -13,12 +13,6 @@ pub enum Schedule {
     Constant,
 }
 
-/// W for a warm-up share in ppm of `n` steps: ⌈share·N⌉.
-#[must_use]
-pub fn warmup_steps(ppm: u32, n: u32) -> u32 {
-    (u64::from(ppm) * u64::from(n)).div_ceil(1_000_000) as u32
-}
-
 /// λ(t) for step t = 0…N−1, `w` warm-up steps of `n`: t ÷ W in the warm-up.
 #[must_use]
 pub fn lambda(schedule: Schedule, t: u32, w: u32, n: u32) -> f64 {

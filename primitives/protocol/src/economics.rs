@@ -14,6 +14,24 @@ use scale_info::TypeInfo;
 pub const WEFT: u128 = 1_000_000_000_000;
 /// A thousandth of a WEFT.
 pub const MILLI: u128 = 1_000_000_000;
+/// Blocks between a commitment and its reveal, so that no block author can copy a reveal and still be first.
+pub const REVEAL_DELAY: u32 = 2;
+/// Milliseconds of a day.
+const DAY_MS: u32 = 86_400_000;
+
+/// Blocks in a day of 86,400,000 ms at slots of `slot_ms`: at least 1; a slot of 0 ms counts as 1.
+pub const fn day_blocks(slot_ms: u64) -> u32 {
+    // A slot longer than u32 milliseconds is longer than a day.
+    let [a, b, c, d, high @ ..] = slot_ms.to_le_bytes();
+    if !matches!(high, [0, 0, 0, 0]) {
+        return 1;
+    }
+    match DAY_MS.checked_div(u32::from_le_bytes([a, b, c, d])) {
+        None => DAY_MS,
+        Some(0) => 1,
+        Some(blocks) => blocks,
+    }
+}
 
 /// Genesis parameters of money and limits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
@@ -125,7 +143,7 @@ impl Params {
     }
 }
 
-/// That many WEFT; the constants above are far from overflow.
+/// That many WEFT; at most 10,000 above, 10^16 units: no saturation can happen.
 const fn whole(weft: u128) -> u128 {
     weft.saturating_mul(WEFT)
 }
@@ -224,21 +242,6 @@ impl Timers {
             epoch: 5,
         }
     }
-
-    /// T_run of a run of that many blocks.
-    pub const fn run_timer(&self, run: u32) -> u32 {
-        self.run.saturating_add(run)
-    }
-
-    /// T_audit of a replay of that many blocks.
-    pub const fn audit_timer(&self, replay: u32) -> u32 {
-        self.audit.saturating_add(replay.saturating_mul(2))
-    }
-
-    /// T_jury per phase of a replay of that many blocks.
-    pub const fn jury_timer(&self, replay: u32) -> u32 {
-        self.jury.saturating_add(replay.saturating_mul(2))
-    }
 }
 
 /// Tokens a job is priced by: E·min(n·max_seq_len, snapshot bytes + 64·n).
@@ -320,11 +323,13 @@ pub fn detection_ppm(tier: Tier, n: u32, lazy_ppm: u32) -> Option<u32> {
     }
 }
 
-/// Stake S = S_min + ⌈2(1−P)(R+G) / (P(1−β))⌉; S_min when nothing is audited (P = 0).
-pub fn stake(s_min: u128, detection_ppm: u32, fee: u128, value: u128, beta_ppm: u32) -> Option<u128> {
-    if detection_ppm == 0 {
+/// Stake S = S_min + ⌈2(1−P)(R+G) / (P(1−β))⌉, P being [`detection_ppm`] of the tier; S_min when the tier draws no
+/// verifier. `None` also when it draws some that never find anything (P = 0): no stake makes honesty the better choice.
+pub fn stake(s_min: u128, tier: Tier, detection_ppm: u32, fee: u128, value: u128, beta_ppm: u32) -> Option<u128> {
+    if tier.verifiers() == 0 {
         return Some(s_min);
     }
+    // With P = 0 the denominator is 0, which has no quotient.
     let miss = u128::from(PPM.checked_sub(detection_ppm)?);
     let numerator = miss.checked_mul(2)?.checked_mul(u128::from(PPM))?;
     let denominator = u128::from(detection_ppm).checked_mul(u128::from(PPM.checked_sub(beta_ppm)?))?;
@@ -341,11 +346,6 @@ pub const fn tenth(lock: u128) -> u128 {
     lock / 10
 }
 
-/// Bond of a challenge: ⌈15·R/N⌉ + bond_floor.
-pub fn bond(fee: u128, n: u32, bond_floor: u128) -> Option<u128> {
-    mul_div_up(fee, 15, u128::from(n))?.checked_add(bond_floor)
-}
-
 /// Bond of `accuse`: jury size × verifier fee of all steps + bond_floor.
 pub fn accuse_bond(fee: u128, n: u32, jury_size: u8, audit_fee: u128, bond_floor: u128) -> Option<u128> {
     verifier_fee(fee, n, n, audit_fee)?.checked_mul(u128::from(jury_size))?.checked_add(bond_floor)
@@ -354,40 +354,6 @@ pub fn accuse_bond(fee: u128, n: u32, jury_size: u8, audit_fee: u128, bond_floor
 /// Penalty of a late run: max(R/2, floor), never more than the stake.
 pub fn late_slash(fee: u128, floor: u128, stake: u128) -> u128 {
     (fee / 2).max(floor).min(stake)
-}
-
-/// Penalty of a page withheld: S/10.
-pub const fn data_slash(stake: u128) -> u128 {
-    stake / 10
-}
-
-/// Everything a job costs and locks, for quotes and for submission.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
-pub struct Quote {
-    /// Fee of one verifier.
-    pub verifier_fee: u128,
-    /// Escrow of all verifiers, V.
-    pub verification: u128,
-    /// Stake of the oracle, S.
-    pub stake: u128,
-    /// Lock of each verifier and juror.
-    pub lock: u128,
-    /// Bond of an accusation.
-    pub accuse_bond: u128,
-}
-
-/// The numbers of a job with fee R, declared value G and N steps.
-pub fn quote(params: &Params, tier: Tier, fee: u128, value: u128, n: u32) -> Option<Quote> {
-    let per_verifier = verifier_fee(fee, verifier_steps(tier, n), n, params.audit_fee)?;
-    let detection = detection_ppm(tier, n, params.lazy_ppm)?;
-    let stake = stake(params.s_min, detection, fee, value, params.beta_ppm)?;
-    Some(Quote {
-        verifier_fee: per_verifier,
-        verification: verification(tier, fee, n, params.audit_fee)?,
-        stake,
-        lock: lock(per_verifier, stake)?,
-        accuse_bond: accuse_bond(fee, n, params.jury_size, params.audit_fee, params.bond_floor)?,
-    })
 }
 
 /// Fee of an answer: ⌈(in·p_in + out·p_out) ÷ 1000⌉, prices per 1,000 tokens.

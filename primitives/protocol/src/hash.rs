@@ -107,6 +107,8 @@ pub mod tag {
         PROGRAM = b"weft.prg";
         /// The randomness beacon.
         BEACON = b"weft.bcn";
+        /// Numbers that a draw on chain makes from the beacon.
+        DRAW = b"weft.drw";
         /// Order of the evaluation split.
         EVAL_SPLIT = b"weft.spl";
         /// Key of the random numbers.
@@ -150,6 +152,16 @@ pub fn next_beacon(beacon: &Hash, vrf: &Hash) -> Hash {
     h(&tag::BEACON, &(beacon, vrf))
 }
 
+/// Entropy of one draw on chain, the beacon bound to what is drawn: `H("weft.drw", beacon, purpose)`.
+pub fn draw_entropy<T: Encode + ?Sized>(beacon: &Hash, purpose: &T) -> Hash {
+    h(&tag::DRAW, &(beacon, purpose))
+}
+
+/// Number `round` of a draw with this [`draw_entropy`], for [`choose`]: `H("weft.drw", entropy, round)`.
+pub fn draw_number(entropy: &Hash, round: u32) -> Hash {
+    h(&tag::DRAW, &(entropy, round))
+}
+
 /// Key of a run's random numbers: the first eight bytes of `H("weft.rng", seed)` as two u32.
 pub fn rng_key(seed: &Hash) -> [u32; 2] {
     let digest = h(&tag::RNG, seed);
@@ -161,10 +173,15 @@ fn word(digest: &Hash, at: usize) -> u32 {
     digest.get(at..).and_then(|rest| rest.first_chunk::<4>()).map_or(0, |four| u32::from_le_bytes(*four))
 }
 
-/// The `⌊w·m / 2^32⌋`-th of `m` choices, `w` being the digest's first word.
+/// The `⌊w·m / 2^32⌋`-th of `m` choices for a random word `w`: below `m`; 0 when there is no choice.
+pub fn below(word: u32, m: u32) -> u32 {
+    // Both factors are below 2^32: the product does not saturate and its upper half fits.
+    u32::try_from(u64::from(word).saturating_mul(u64::from(m)) >> 32).unwrap_or(0)
+}
+
+/// [`below`] with the digest's first word.
 pub fn choose(digest: &Hash, m: u32) -> u32 {
-    let product = u64::from(word(digest, 0)).saturating_mul(u64::from(m));
-    u32::try_from(product >> 32).unwrap_or(0)
+    below(word(digest, 0), m)
 }
 
 /// [`blake2_256`] of each input, vectorised across inputs; appended to `out`.

@@ -17,6 +17,7 @@ pub mod fee_tree;
 pub mod graph;
 pub mod hash;
 pub mod job;
+pub mod jury;
 pub mod licence;
 pub mod merkle;
 pub mod mmr;

@@ -41,7 +41,9 @@ pub fn fold(count: u32, index: u32, leaf: &Hash, path: &[Hash]) -> Option<Hash> 
     tree::fold(u64::from(count), u64::from(index), *leaf, path)
 }
 
-/// One page, at most 1,024 bytes, zero padded: SCALE of a fixed array, without a length.
+/// One page, zero padded: SCALE of a fixed array, without a length.
+///
+/// More than 1,024 bytes are an error of the caller: two texts would share a hash.
 pub(crate) struct Page<'a>(pub(crate) &'a [u8]);
 
 impl Encode for Page<'_> {
@@ -50,6 +52,7 @@ impl Encode for Page<'_> {
     }
 
     fn encode_to<T: Output + ?Sized>(&self, dest: &mut T) {
+        debug_assert!(self.0.len() <= PAGE, "a page of {} bytes", self.0.len());
         let bytes = self.0.get(..PAGE).unwrap_or(self.0);
         dest.write(bytes);
         let missing = PAGE.saturating_sub(bytes.len());
@@ -57,7 +60,7 @@ impl Encode for Page<'_> {
     }
 }
 
-/// Hash of one page: `H("weft.pag", bytes)`, zero padded; bytes beyond 1,024 are ignored.
+/// Hash of one page: `H("weft.pag", bytes)`, zero padded. `bytes` are at most 1,024, which debug builds assert.
 pub fn page_hash(bytes: &[u8]) -> Hash {
     h(&tag::PAGE, &Page(bytes))
 }
@@ -157,12 +160,20 @@ impl Encode for Dims<'_> {
 
 /// `T(x) = H("weft.tns", dtype u8, rank u8, dims u32…, MR(pages))` over the row-major little-endian bytes.
 ///
-/// `dims` has at most 255 entries.
+/// `dims` has at most 255 entries, and `raw` as many bytes as they say: debug builds assert both.
 pub fn tensor_hash(dtype: Dtype, dims: &[u32], raw: &[u8]) -> Hash {
+    debug_assert_eq!(tensor_bytes(dtype, dims), u128::try_from(raw.len()).ok(), "bytes of a tensor {dims:?}");
     tensor_hash_of_root(dtype, dims, &pages_root(raw))
+}
+
+/// Bytes of a tensor; `None` beyond u128.
+fn tensor_bytes(dtype: Dtype, dims: &[u32]) -> Option<u128> {
+    let one = u128::try_from(dtype.bytes()).ok()?;
+    dims.iter().try_fold(one, |bytes, dim| bytes.checked_mul(u128::from(*dim)))
 }
 
 /// [`tensor_hash`] from the root of the pages.
 pub fn tensor_hash_of_root(dtype: Dtype, dims: &[u32], pages: &Hash) -> Hash {
+    debug_assert!(u8::try_from(dims.len()).is_ok(), "a tensor of rank {}", dims.len());
     h(&tag::TENSOR, &(dtype.code(), Dims(dims), pages))
 }

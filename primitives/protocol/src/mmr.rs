@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 
-/// Most peaks a range can have on chain.
+/// Most peaks of a mountain range: enough for 2^40 leaves.
 pub const MAX_PEAKS: u32 = 40;
 
 /// Leaf of an accepted contribution.
@@ -36,10 +36,15 @@ pub struct Mmr {
 }
 
 impl Mmr {
-    /// Appends a leaf that holds `records` records; `None`, and no change, when a count overflows.
+    /// Appends a leaf that holds `records` records; `None`, and no change, when a count overflows, the range would have
+    /// more than [`MAX_PEAKS`] peaks, or its peaks do not belong to its count.
     #[must_use]
     pub fn append(&mut self, leaf: Hash, records: u32) -> Option<()> {
         let leaves = self.leaves.checked_add(1)?;
+        // Checked first, so that no pop below can fail half-way.
+        if leaves.count_ones() > MAX_PEAKS || u32::try_from(self.peaks.len()).ok()? != self.leaves.count_ones() {
+            return None;
+        }
         let total = self.records.checked_add(u64::from(records))?;
         let mut node = leaf;
         // Each trailing one bit of the old count is a mountain of the same height as the node.

@@ -195,6 +195,16 @@ pub fn owner_leaves(
     Some(Payout { parts: parts?, u, sum_w, sum_base, rough })
 }
 
+/// Whether parts are what every honest opening has: 1 to 16 that ascend by Datanet, with [`POINTS`] or no points in all,
+/// and none where there is no leaf.
+pub fn parts_are_whole(parts: &[Part]) -> bool {
+    let points = parts.iter().try_fold(0u128, |sum, part| sum.checked_add(part.paid));
+    (1..=MAX_PARTS).contains(&parts.len())
+        && parts.is_sorted_by(|a, b| a.datanet < b.datanet)
+        && parts.iter().all(|part| part.leaves > 0 || part.paid == 0)
+        && matches!(points, Some(0 | POINTS))
+}
+
 /// The part of a Datanet's owner leaves, sorted by owner; `None` when a sum overflows.
 pub fn part_of(datanet: u32, leaves: &[OwnerLeaf]) -> Option<Part> {
     let root = sum_tree::root(leaves)?;

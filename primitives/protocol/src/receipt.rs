@@ -1,9 +1,8 @@
 //! Receipts: one per answer, signed by the serving oracle.
 
 use crate::{
-    economics::answer_fee,
     fee_tree::FeeNode,
-    hash::{h, tag, Hash, ZERO},
+    hash::{h, tag, Hash},
     split::ModelSplit,
     AccountId,
 };
@@ -80,20 +79,6 @@ impl Receipt {
     /// The receipt's leaf in a fee-sum tree.
     pub fn leaf(&self) -> FeeNode {
         FeeNode { hash: self.hash(), fee: self.fee }
-    }
-
-    /// Whether version, bounds, fee and the zeros of a base model's answer are as they must be.
-    pub fn is_consistent(&self) -> bool {
-        let base = self.model == BASE_MODEL;
-        let fee = if base {
-            Some(0)
-        } else {
-            answer_fee(self.tokens_in.into(), self.tokens_out.into(), self.price_in, self.price_out)
-        };
-        self.version == VERSION
-            && self.top.len() <= MAX_TOP
-            && fee == Some(self.fee)
-            && (!base || self.model_commitment == ZERO)
     }
 }
 

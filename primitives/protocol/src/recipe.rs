@@ -20,6 +20,8 @@ pub const MAX_BYTES: u32 = 33 * 1024;
 pub const MAX_EXCLUDED: usize = 1000;
 /// Most epochs, also of an attributed job that gives steps.
 pub const MAX_EPOCHS: u16 = 50;
+/// Most steps of a run, however its length is given: checkpoints, segments and state counts stay small and exact.
+pub const MAX_STEPS: u32 = 1_000_000;
 /// Longest sequence a job trains, in tokens.
 pub const MAX_SEQ_LEN: u32 = 16_384;
 
@@ -79,7 +81,7 @@ pub enum Overlong {
     /// Kept with weight 0.
     #[codec(index = 1)]
     Drop,
-    /// The job is refused.
+    /// The run is refused; not in jobs.
     #[codec(index = 2)]
     Refuse,
 }
@@ -295,13 +297,16 @@ impl Recipe {
         widths.checked_mul(u128::from(self.r))?.checked_mul(u128::from(shape.layers))
     }
 
-    /// Checks every bound for a run over `n` records. `job`: the result is committed on chain, which forbids dropout.
+    /// Checks every bound for a run over `n` records. `job`: the result is committed on chain, which forbids dropout and
+    /// the refusal of long records.
     pub fn validate(&self, shape: &ModelShape, n: u32, job: bool) -> Result<(), RecipeError> {
         require(self.schema == SCHEMA, "schema", "1")?;
         self.validate_adapter(shape, job)?;
         self.validate_length(shape, n)?;
         self.validate_optimiser()?;
         require(self.eval_ppm <= 500_000, "eval", "0 to 50 % of the records")?;
+        // An oracle learns how long the records are after it has taken the job.
+        require(!job || self.overlong != Overlong::Refuse, "overlong", "truncate or drop in jobs")?;
         require(
             self.exclude.len() <= MAX_EXCLUDED && self.exclude.is_sorted_by(|a, b| a < b),
             "exclude",
@@ -332,16 +337,18 @@ impl Recipe {
         require((1..=256).contains(&self.batch_size), "batch_size", "1 to 256 records a step")?;
         match self.length {
             Length::Epochs(epochs) => require((1..=MAX_EPOCHS).contains(&epochs), "epochs", "1 to 50")?,
-            Length::MaxSteps(steps) => require((1..=1_000_000).contains(&steps), "max_steps", "1 to 1,000,000")?,
+            Length::MaxSteps(steps) => require((1..=MAX_STEPS).contains(&steps), "max_steps", "1 to 1,000,000")?,
         }
         let most = shape.context.min(MAX_SEQ_LEN);
         require((8..=most).contains(&self.max_seq_len), "max_seq_len", "8 to the model's context, at most 16,384")?;
-        let steps = self.steps(n);
-        require(steps.is_some(), "epochs", "at least one record and at most 2^32 steps")?;
-        let steps = steps.unwrap_or_default();
-        let warmup = self.warmup_steps(steps).unwrap_or(u32::MAX);
-        let share = matches!(self.warmup, Warmup::Ppm(share) if share > 500_000);
-        require(!share && warmup <= steps.div_ceil(2), "warmup", "0 to 50 % of the steps")?;
+        require(n > 0, "epochs", "at least one record")?;
+        let steps = self.steps(n).unwrap_or(u32::MAX);
+        require(steps <= MAX_STEPS, "epochs", "at most 1,000,000 steps in all: fewer epochs, or a larger batch_size")?;
+        let at_most_half = match self.warmup {
+            Warmup::Ppm(share) => share <= 500_000,
+            Warmup::Steps(warmup) => u64::from(warmup).saturating_mul(2) <= u64::from(steps),
+        };
+        require(at_most_half, "warmup", "0 to 50 % of the steps")?;
         if self.attribution {
             let epochs = self.epochs(n).unwrap_or(u32::MAX);
             require(epochs <= u32::from(MAX_EPOCHS), "max_steps", "at most 50 epochs with attribution")?;

@@ -5,7 +5,7 @@ use crate::{
     merkle, AccountId,
 };
 use alloc::{string::String, vec::Vec};
-use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use codec::{Decode, DecodeWithMemTracking, Encode, Error, Input, MaxEncodedLen};
 use core::fmt::{self, Write};
 use scale_info::TypeInfo;
 use unicase::UniCase;
@@ -54,7 +54,9 @@ impl Role {
 }
 
 /// One message of a record.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+///
+/// A weight above 1 does not decode: the canonical line could not say it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, TypeInfo)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -63,6 +65,18 @@ pub struct Message {
     /// 1, or 0 when an assistant message is not trained.
     pub weight: u8,
 }
+
+impl Decode for Message {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        let (role, content, weight) = <(Role, String, u8)>::decode(input)?;
+        if weight > 1 {
+            return Err(Error::from("the weight of a message is neither 0 nor 1"));
+        }
+        Ok(Self { role, content, weight })
+    }
+}
+
+impl DecodeWithMemTracking for Message {}
 
 /// A canonical record: what is hashed, committed and rendered.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]

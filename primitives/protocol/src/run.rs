@@ -352,13 +352,15 @@ pub fn segments(n: u32) -> Vec<(u32, u32)> {
 }
 
 /// The step whose state a juror must hold: drawn among 1…N−1 without checkpoints; 1 when N = 1.
+///
+/// Closed form, because a block hook calls it: of every ⌈√N⌉ steps the first is a checkpoint and the others are free.
 pub fn jury_step(draw: &Hash, n: u32) -> u32 {
-    let stride = ceil_sqrt(n).max(1);
-    let is_free = |u: &u32| u.checked_rem(stride) != Some(0);
-    let inner = 1..n.max(1);
-    let free = u32::try_from(inner.clone().filter(is_free).count()).unwrap_or(0);
-    let place = usize::try_from(crate::hash::choose(draw, free)).unwrap_or(0);
-    inner.filter(is_free).nth(place).unwrap_or(1)
+    let (stride, inner) = (ceil_sqrt(n), n.saturating_sub(1));
+    let free = inner.saturating_sub(inner.checked_div(stride).unwrap_or(0));
+    let place = crate::hash::choose(draw, free);
+    // A stride of 1 leaves no step between checkpoints.
+    let Some(before) = place.checked_div(stride.saturating_sub(1)) else { return 1 };
+    place.saturating_add(before).saturating_add(1)
 }
 
 /// A blind audit answer: `H("weft.ans", who, salt, S_{d−1}, R_{c+1})`.

@@ -109,7 +109,8 @@ pub fn base_tensor(name: &str, w: &Hash, wt: &Hash) -> Hash {
 /// `base_root`: binds shape, tokenizer, template and all tensors.
 ///
 /// `leaves` are (name, [`base_tensor`]) of every tensor and of `inv_freq`, a tied head listed once; they are sorted here
-/// bytewise by name. `tokenizer` and `template` are [`crate::hash::raw_hash`] of the files. `None` beyond 2^32 tensors.
+/// bytewise by name. `tokenizer` and `template` are [`crate::hash::raw_hash`] of the files. `None` when two leaves have
+/// the same name, or beyond 2^32 tensors.
 pub fn base_root<N: AsRef<[u8]>>(
     shape: &ModelShape,
     tokenizer: &Hash,
@@ -118,6 +119,9 @@ pub fn base_root<N: AsRef<[u8]>>(
 ) -> Option<Hash> {
     let mut sorted: Vec<(&[u8], Hash)> = leaves.iter().map(|(name, leaf)| (name.as_ref(), *leaf)).collect();
     sorted.sort_unstable();
+    if !sorted.is_sorted_by(|a, b| a.0 < b.0) {
+        return None;
+    }
     let hashes: Vec<Hash> = sorted.into_iter().map(|(_, leaf)| leaf).collect();
     let count = u32::try_from(hashes.len()).ok()?;
     Some(h(&tag::BASE, &(shape, tokenizer, template, count, merkle::root(&hashes))))

@@ -37,6 +37,7 @@ pub fn slash_parts(amount: u128, juror_fees: u128, has_challenger: bool) -> Opti
 /// Parts of the penalty of a late run: half to the builder, the rest burned.
 pub fn late_parts(amount: u128) -> SlashParts {
     let builder = amount / 2;
+    // Half is at most the whole: no saturation can happen.
     SlashParts { jurors: 0, challenger: 0, builder, burned: amount.saturating_sub(builder) }
 }
 
@@ -52,7 +53,11 @@ pub struct LostBond {
 }
 
 /// A losing accuser loses all of its bond or lock: jurors first, the rest to the oracle.
+///
+/// `juror_fees`: the fees that are still unpaid, in all. When several accusers lose, each in its turn pays what the
+/// earlier ones left; [`crate::jury::pay_in_order`] says which juror gets how much of `jurors`.
 pub fn lost_bond(amount: u128, juror_fees: u128) -> LostBond {
+    // `jurors` is at most `amount`: no saturation can happen.
     let jurors = juror_fees.min(amount);
     LostBond { jurors, oracle: amount.saturating_sub(jurors) }
 }

@@ -117,3 +117,76 @@ pub fn verify_multi(root: &SumNode, leaves: u32, claimed: &[(u32, OwnerLeaf)], p
     let known = claimed.iter().map(|(at, leaf)| (u64::from(*at), leaf.node())).collect();
     tree::fold_many(u64::from(leaves), known, proof).as_ref() == Some(root)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: u128 = 1_000_000_000_000;
+
+    fn leaf(owner: u8) -> OwnerLeaf {
+        OwnerLeaf { datanet: 1, owner: [owner; 32], records: 1, inrun: 0, pos: 0, neg: 0, paid: WHOLE, held: 0 }
+    }
+
+    /// The leaf's node with sums that say nothing is below it.
+    fn emptied(leaf: &OwnerLeaf) -> SumNode {
+        SumNode { sums: Sums::default(), ..leaf.node() }
+    }
+
+    #[test]
+    fn forged_root_should_pay_one_of_two_leaves_when_each_claims_the_whole() {
+        // GIVEN two leaves that each claim the whole, and roots of the whole that hide one of them behind zero sums
+        let (a, b) = (leaf(1), leaf(2));
+        let forged = [SumNode::join(&a.node(), &emptied(&b)).unwrap(), SumNode::join(&emptied(&a), &b.node()).unwrap()];
+        for root in forged {
+            assert_eq!(root.sums.paid, WHOLE);
+            // WHEN each claims with its neighbour declared empty
+            let a_paid = verify(&root, 2, 0, &a, &[emptied(&b)]);
+            let b_paid = verify(&root, 2, 1, &b, &[emptied(&a)]);
+            // THEN the sums in the preimage let exactly one pass
+            assert_ne!(a_paid, b_paid);
+            // AND no claim passes beside the neighbour as it is, nor both together
+            assert!(!verify(&root, 2, 0, &a, &[b.node()]));
+            assert!(!verify(&root, 2, 1, &b, &[a.node()]));
+            assert!(!verify_multi(&root, 2, &[(0, a), (1, b)], &[]));
+        }
+    }
+
+    #[test]
+    fn forged_sums_should_be_refused_when_the_hash_is_the_honest_one() {
+        // GIVEN the honest hash of both leaves under sums of only one
+        let (a, b) = (leaf(1), leaf(2));
+        let honest = root(&[a, b]).unwrap();
+        let lying = SumNode { sums: Sums { paid: WHOLE, ..honest.sums }, ..honest };
+        // WHEN either claims, or both together
+        // THEN nobody is paid under the lie, and both are under the honest root
+        for neighbour in [b.node(), emptied(&b)] {
+            assert!(!verify(&lying, 2, 0, &a, &[neighbour]));
+        }
+        for neighbour in [a.node(), emptied(&a)] {
+            assert!(!verify(&lying, 2, 1, &b, &[neighbour]));
+        }
+        assert!(!verify_multi(&lying, 2, &[(0, a), (1, b)], &[]));
+        assert!(verify_multi(&honest, 2, &[(0, a), (1, b)], &[]));
+    }
+
+    #[test]
+    fn every_sum_of_both_children_should_be_in_the_hash() {
+        let (a, b) = (leaf(1).node(), leaf(2).node());
+        let honest = SumNode::join(&a, &b).unwrap();
+        let changed = |node: SumNode| {
+            let Sums { pos, neg, paid } = node.sums;
+            [
+                SumNode { sums: Sums { pos: pos ^ 1, ..node.sums }, ..node },
+                SumNode { sums: Sums { neg: neg ^ 1, ..node.sums }, ..node },
+                SumNode { sums: Sums { paid: paid ^ 1, ..node.sums }, ..node },
+            ]
+        };
+        for other in changed(a) {
+            assert_ne!(SumNode::join(&other, &b).unwrap().hash, honest.hash);
+        }
+        for other in changed(b) {
+            assert_ne!(SumNode::join(&a, &other).unwrap().hash, honest.hash);
+        }
+    }
+}

@@ -9,7 +9,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use frame::deps::sp_runtime::{DispatchError, DispatchResult};
+use frame::deps::sp_runtime::{DispatchError, DispatchResult, Weight};
 use scale_info::TypeInfo;
 use weft_protocol::{
     hash::Hash,
@@ -46,8 +46,7 @@ pub trait Clock {
     fn slot_ms() -> u64;
     /// Blocks in a day of 86,400,000 ms.
     fn day() -> u32 {
-        let slot = Self::slot_ms().max(1);
-        u32::try_from(86_400_000u64.checked_div(slot).unwrap_or(1)).unwrap_or(u32::MAX).max(1)
+        weft_protocol::economics::day_blocks(Self::slot_ms())
     }
 }
 
@@ -179,12 +178,17 @@ pub struct PartShares {
 pub trait PermissionCheck<AccountId> {
     /// Resolves, checks and consumes one use of each grant. All or nothing; inputs ascend by Datanet.
     fn consume(who: &AccountId, scope: &JobScope, inputs: &[JobInput]) -> Result<Vec<ResolvedGrant>, DispatchError>;
-    /// The job ended with a model: uses in flight become used.
+    /// The job ended with a model: uses in flight become used. A grant that nothing can use any more is removed.
     fn settle(grants: &[GrantId]);
-    /// The job ended without a model: uses in flight return.
+    /// The job ended without a model: uses in flight return. A grant that nothing can use any more is removed.
     fn restore(grants: &[GrantId]);
-    /// Whether the grant is neither revoked nor expired (running jobs finish either way).
+    /// Whether data may go out under the grant: a job that has consumed it and not ended is running, whatever became of
+    /// the grant since, or it is active and not past its expiry.
     fn is_live(grant: GrantId) -> bool;
+    /// Bound of [`PermissionCheck::consume`] for that many inputs; the job's pallet charges it.
+    fn consume_weight(inputs: u32) -> Weight;
+    /// Bound of [`PermissionCheck::settle`] or [`PermissionCheck::restore`] for that many grants.
+    fn end_weight(grants: u32) -> Weight;
     /// Shares of a licence version.
     fn shares(datanet: DatanetId, version: LicenceVersion) -> Option<PartShares>;
     /// Prepares a grant the `consume` of mocks and benchmarks accepts.
@@ -256,22 +260,27 @@ pub trait JobControl<AccountId> {
     /// Current state.
     fn state(job: JobId) -> Option<weft_protocol::job::JobState>;
     /// Applies an event of the job state machine; refuses it when the state does not allow it. On events that end the
-    /// job without a model, escrow is released as the job's table of transitions says (`verification_spent` was already paid).
+    /// job without a model, what is left of the escrow is released as the job's table of transitions says: what
+    /// [`JobControl::pay_verifier`] paid before is gone from it.
     fn advance(job: JobId, event: weft_protocol::job::JobEvent, deadline: Option<u32>) -> DispatchResult;
     /// Pays `amount` from the verification escrow to a verifier.
     fn pay_verifier(job: JobId, who: &AccountId, amount: Amount) -> DispatchResult;
     /// The window passed undisputed: pays R to the oracle, L to rewards, mints the model, writes its training weights.
     /// For a diverged run pays the partial fee instead. Returns the model.
     fn finalise(job: JobId, result: RunResult<AccountId>) -> Result<Option<ModelId>, DispatchError>;
+    /// The run of the job is no longer kept. What only a failed run needs is removed.
+    fn forget(job: JobId);
     /// Prepares a job in state Open for mocks and benchmarks.
     #[cfg(feature = "std")]
     fn put_for_tests(_job: JobId, _terms: RunTerms<AccountId>) {}
 }
 
-/// What rewards need of the runs: applies due transitions of a job's run. Implemented by pallet-compute-oracles.
+/// What the job's pallet needs of its run. Implemented by pallet-compute-oracles.
 pub trait RunControl {
     /// Applies every transition of the job's run that is due; an error when nothing is.
     fn poke(job: JobId) -> DispatchResult;
+    /// Whether the job has a run that has not ended.
+    fn is_running(job: JobId) -> bool;
 }
 
 /// What a job means for the oracle that would run it, from the oracle pallet's parameters.
@@ -297,9 +306,7 @@ pub struct RunLimits {
 pub trait OracleInspect<AccountId> {
     /// Limits of a job with this fee R, declared value G, number of steps, tier and run length; `None` when the chain
     /// cannot compute them (overflow, or a tier that is not built).
-    fn limits(_fee: Amount, _value: Amount, _steps: u32, _tier: Tier, _blocks: RunBlocks) -> Option<RunLimits> {
-        None
-    }
+    fn limits(fee: Amount, value: Amount, steps: u32, tier: Tier, blocks: RunBlocks) -> Option<RunLimits>;
     /// Number of registered, active oracles that support the class with this `sem_id`.
     fn supporting(sem_id: &Hash) -> u32;
     /// Whether the account is a registered, active oracle of that class.
@@ -360,9 +367,7 @@ pub trait RevenueSink<AccountId> {
     /// Whether (model, epoch) is settled.
     fn settled(model: ModelId, epoch: Epoch) -> bool;
     /// Whether the epoch lies wholly in the past; never for epoch 0, the licence price.
-    fn epoch_over(_model: ModelId, _epoch: Epoch) -> bool {
-        false
-    }
+    fn epoch_over(model: ModelId, epoch: Epoch) -> bool;
 }
 
 /// What rewards and attribution need of a model.

@@ -6,7 +6,7 @@
 
 use crate::arith::{c, rn32, sqrt64};
 use crate::dot::{column_nn, dot, row_nn};
-use crate::func::exp;
+use crate::func::{exp_sub, recip};
 use crate::red::{max, red, red_fma};
 
 /// RN32(1÷√d) for head width `d`.
@@ -47,14 +47,20 @@ pub fn forward_row(qs: &[f32], k: &[f32], v: &[f32], stride: usize, first: usize
     }
     let m = max(&e[first..]);
     for s in &mut e[first..] {
-        *s = c(exp(*s - m));
+        *s = exp_sub(*s, m);
     }
-    let rho = c(1.0 / c(red(e)));
+    let rho = recip(c(red(e)));
+    mix(e, v, stride, first, rho, o);
+    rho
+}
+
+/// o = c(c(dot_j(e, v_j)) × ρ) over the keys `first ≤ j < e.len()`: operator 53
+/// of one row. `e` `[keys]`, rows of `v` `stride` apart, `o` `[d]`.
+pub fn mix(e: &[f32], v: &[f32], stride: usize, first: usize, rho: f32, o: &mut [f32]) {
     row_nn(e, v, stride, first, o);
     for o in o {
         *o = c(*o * rho);
     }
-    rho
 }
 
 /// Backward pass of row i as far as the row goes: P = c(e×ρ), D = red(do·o),

@@ -1,7 +1,7 @@
 //! Cross-entropy of one loss row, in nats.
 
 use crate::arith::c;
-use crate::func::{exp, ln};
+use crate::func::{exp_sub, ln};
 use crate::red::{max, red};
 
 /// nll = c((m + ln s) − z_y) with m = max z, s = red(c(exp(z − m))).
@@ -12,7 +12,7 @@ pub fn forward_row(z: &[f32], y: usize, e: &mut [f32]) -> (f32, f32) {
     assert!(z.len() == e.len() && y < z.len());
     let m = max(z);
     for (e, z) in e.iter_mut().zip(z) {
-        *e = c(exp(z - m));
+        *e = exp_sub(*z, m);
     }
     let s = c(red(e));
     (c((m + ln(s)) - z[y]), 1.0 / s)

@@ -10,13 +10,20 @@ pub fn factor(ss: f32, n: usize, eps: f32) -> f32 {
     c(1.0 / sqrt(ss / n as f32 + eps))
 }
 
-/// One row `[n]`: x̂ = c(x×r), y = c(x̂×w). Returns r.
+/// x̂ = c(x×r) and y = c(x̂×w): operator 41 of one element.
+#[inline(always)]
+#[must_use]
+pub fn scaled(x: f32, r: f32, w: f32) -> (f32, f32) {
+    let xhat = c(x * r);
+    (xhat, c(xhat * w))
+}
+
+/// One row `[n]`: [`scaled`] elements. Returns r.
 pub fn forward_row(x: &[f32], w: &[f32], eps: f32, xhat: &mut [f32], y: &mut [f32]) -> f32 {
     assert!(x.len() == w.len() && x.len() == xhat.len() && x.len() == y.len());
     let r = factor(c(red_fma(x, x)), x.len(), eps);
     for i in 0..x.len() {
-        xhat[i] = c(x[i] * r);
-        y[i] = c(xhat[i] * w[i]);
+        (xhat[i], y[i]) = scaled(x[i], r, w[i]);
     }
     r
 }

@@ -6,7 +6,7 @@
 //! words); then seed and count of the random cases and the 32 bytes of
 //! blake2_256 of their output words.
 
-use crate::cases::{all, Case, Gen, Input, Op};
+use crate::cases::{all, Case, Gen, Input, Op, IN_USE};
 use crate::long;
 use std::path::PathBuf;
 use weft_protocol::hash::blake2_256;
@@ -26,6 +26,23 @@ impl Reader<'_> {
     fn words(&mut self) -> Vec<u32> {
         (0..self.word()).map(|_| self.word()).collect()
     }
+}
+
+#[test]
+fn every_opcode_in_use_should_have_an_element_and_a_file() {
+    let mut ids: Vec<u32> = all().iter().map(|op| op.id).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, IN_USE);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/numerics");
+    let mut files: Vec<u32> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.strip_suffix(".bin").map(|id| u32::from_str_radix(id, 16).unwrap())
+        })
+        .collect();
+    files.sort_unstable();
+    assert_eq!(files, IN_USE);
 }
 
 #[test]

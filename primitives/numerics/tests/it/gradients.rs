@@ -224,6 +224,35 @@ fn cross_entropy() {
     assert_eq!(loss::record(&[1.0, 2.5]), 3.5);
 }
 
+/// Largest relative error of a record's loss, as the class states it.
+const RECORD_LOSS: f64 = 1e-6;
+
+#[test]
+fn record_loss_should_be_within_its_bound_over_whole_records() {
+    const VOCABULARY: usize = 4_096;
+    let mut rng = Rng::new(27);
+    let (mut z, mut e) = (vec![0.0f32; VOCABULARY], vec![0.0f32; VOCABULARY]);
+    // One block of the sum, a short one, one with a second block, and a long record with many.
+    for rows in [1, 17, 257, 2_000] {
+        let mut nll = Vec::with_capacity(rows);
+        let mut want = 0.0f64;
+        for _ in 0..rows {
+            z.iter_mut().for_each(|z| *z = rng.unit() * 8.0);
+            let y = rng.word() as usize % VOCABULARY;
+            // Half of the labels are likely, as late in a training. The loss of one such row alone is small against the
+            // last place of its logit, which bounds it instead.
+            if rows > 1 && rng.word() % 2 == 0 {
+                z[y] += 8.0;
+            }
+            nll.push(loss::forward_row(&z, y, &mut e).0);
+            let sum: f64 = z.iter().map(|z| f64::from(*z).exp()).sum();
+            want += sum.ln() - f64::from(z[y]);
+        }
+        let got = f64::from(loss::record(&nll));
+        assert!((got - want).abs() <= RECORD_LOSS * want, "{rows} rows: {got} {want}");
+    }
+}
+
 #[test]
 fn gather_and_scatter() {
     let table = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];

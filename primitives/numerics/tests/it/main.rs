@@ -15,6 +15,7 @@
 
 mod arith;
 mod cases;
+mod edges;
 mod func;
 mod golden;
 mod gradients;

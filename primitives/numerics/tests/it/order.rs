@@ -1,9 +1,10 @@
 use crate::Rng;
 use weft_numerics::order::{permute, Order};
-use weft_numerics::philox::{draw_below, init_a, philox, sampling_uniform, Dropout, Purpose};
+use weft_numerics::philox::{init_a, philox, sampling_uniform, Dropout, Purpose};
 use weft_numerics::sample::{greedy, pick, softmax};
-use weft_numerics::select::{held_out, held_out_count, probe_count, select, split_hash, Choosable};
+use weft_numerics::select::{select, Choosable};
 use weft_numerics::Key;
+use weft_protocol::{draw::probe_size, record::split_hash};
 
 const KEY: Key = Key([0x1234_5678, 0x9abc_def0]);
 
@@ -99,17 +100,12 @@ fn choosable(n: u32) -> Vec<Choosable> {
 }
 
 #[test]
-fn held_out_should_be_the_lowest_hashes_with_ties_to_the_lower_index() {
-    assert_eq!(held_out_count(180, 100_000, 180), 18);
-    assert_eq!(held_out_count(100_000, 500_000, 100_000), 200);
-    assert_eq!(held_out_count(10, 500_000, 3), 3);
+fn held_out_should_be_the_lowest_hashes() {
     let records = choosable(50);
-    let held = held_out(50, 100_000, &records);
+    let held = select(&KEY, 50, 100_000, &records, true).held_out;
     assert_eq!(held.len(), 5);
     let top = held.iter().map(|i| records[*i as usize].split).max().unwrap();
     assert_eq!(records.iter().filter(|r| r.split <= top).count(), 5);
-    let ties: Vec<_> = (0..9).map(|index| Choosable { index, split: [0; 32] }).collect();
-    assert_eq!(held_out(9, 333_334, &ties), [0, 1, 2]);
 }
 
 #[test]
@@ -118,21 +114,26 @@ fn selection_should_part_the_choosable_records() {
         let records = choosable(n);
         let s = select(&KEY, n, 100_000, &records, true);
         let eligible = n - s.held_out.len() as u32;
-        assert_eq!(s.probe.len() as u32, probe_count(eligible));
+        assert_eq!(s.probe.len() as u32, probe_size(eligible));
         let mut all = [s.held_out.clone(), s.probe.clone(), s.train.clone()].concat();
         all.sort_unstable();
         assert_eq!(all, (0..n).collect::<Vec<_>>());
         assert!(select(&KEY, n, 100_000, &records, false).probe.is_empty());
     }
-    assert_eq!([0, 1, 20, 21, 1_280, 5_000].map(probe_count), [0, 1, 1, 2, 64, 64]);
 }
 
 #[test]
 fn probe_should_be_drawn_without_replacement_by_the_draws() {
     let s = select(&KEY, 100, 0, &choosable(100), true);
     let mut left: Vec<u32> = (0..100).collect();
-    let mut want: Vec<u32> =
-        (0..5).map(|j| left.remove(draw_below(&KEY, Purpose::Probe, j, 100 - j) as usize)).collect();
+    let mut want: Vec<u32> = (0..5u32)
+        .map(|j| {
+            // Word 0 of the counter (j, 0, 0, purpose 4), as the specification lays it out.
+            let [w, ..] = philox([j, 0, 0, 4 << 24], KEY.0);
+            left.remove(((u64::from(w) * u64::from(100 - j)) >> 32) as usize)
+        })
+        .collect();
+    assert_eq!(Purpose::Probe as u32, 4);
     want.sort_unstable();
     assert_eq!(s.probe, want);
 }
@@ -155,7 +156,6 @@ fn sampling_should_follow_the_uniform_number() {
 #[test]
 fn keys_should_be_the_first_bytes_of_the_digest() {
     let digest = weft_protocol::hash::h(b"weft.rng", &[9u8; 32]);
-    assert_eq!(Key::from_seed(&[9; 32]), Key::from_digest(&digest));
-    assert_eq!(Key::from_digest(&digest).0[1], u32::from_le_bytes(digest[4..8].try_into().unwrap()));
-    assert_ne!(Key::from_local_seed(42), Key::from_local_seed(43));
+    let word = |at: usize| u32::from_le_bytes(digest[at..at + 4].try_into().unwrap());
+    assert_eq!(Key::from_seed(&[9; 32]).0, [word(0), word(4)]);
 }

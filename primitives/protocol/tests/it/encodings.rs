@@ -4,7 +4,18 @@ use crate::strategies as s;
 use codec::{Decode, Encode, MaxEncodedLen};
 use proptest::prelude::*;
 use weft_protocol::{
-    dec::Dec, job::*, mmr, receipt::Receipt, recipe::Recipe, record::Record, run, shape, split, sum_tree, voucher,
+    dec::Dec,
+    economics::{Params, Timers},
+    fee_tree::FeeNode,
+    job::*,
+    licence::Terms,
+    mmr,
+    receipt::Receipt,
+    recipe::Recipe,
+    record::{Message, Record, Role},
+    run, shape,
+    slash::{LostBond, SlashParts},
+    split, sum_tree, voucher,
 };
 
 macro_rules! round_trips {
@@ -39,6 +50,38 @@ round_trips! {
     voucher_should_round_trip: voucher::Voucher = s::voucher();
     split_should_round_trip: split::ModelSplit = s::split();
     receipt_should_round_trip: Receipt = receipt();
+    artifact_should_round_trip: run::Artifact = s::artifact();
+    artifact_kind_should_round_trip: run::ArtifactKind = s::artifact_kind();
+    jury_value_should_round_trip: run::JuryValue = s::jury_value();
+    sums_should_round_trip: sum_tree::Sums = s::sums();
+    sum_node_should_round_trip: sum_tree::SumNode = s::sum_node();
+    fee_node_should_round_trip: FeeNode = s::fee_node();
+    range_proof_should_round_trip: mmr::MmrProof = s::range_proof();
+    terms_should_round_trip: Terms = s::terms();
+    job_state_should_round_trip: JobState = s::job_state();
+    fail_reason_should_round_trip: FailReason = s::fail_reason();
+    job_event_should_round_trip: JobEvent = s::job_event();
+    slash_parts_should_round_trip: SlashParts = s::slash_parts();
+    lost_bond_should_round_trip: LostBond = s::lost_bond();
+    params_should_round_trip: Params = s::params();
+    timers_should_round_trip: Timers = s::timers();
+}
+
+#[test]
+fn message_should_not_decode_when_its_weight_is_above_one() {
+    for weight in 0..=u8::MAX {
+        let record = Record { messages: vec![Message { role: Role::User, content: "a".into(), weight }] };
+        assert_eq!(Record::decode(&mut record.encode().as_slice()).is_ok(), weight < 2, "{weight}");
+    }
+}
+
+proptest! {
+    /// A record that decodes has the canonical line that its own encoding says.
+    #[test]
+    fn decoded_record_should_survive_its_canonical_line(record in s::record()) {
+        let decoded = Record::decode(&mut record.encode().as_slice()).unwrap();
+        prop_assert_eq!(Record::parse_line(&decoded.canonical_line()).unwrap(), record);
+    }
 }
 
 fn receipt() -> impl Strategy<Value = Receipt> {

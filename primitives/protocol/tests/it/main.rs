@@ -11,8 +11,10 @@
 mod encodings;
 mod files;
 mod jobs;
+mod juries;
 mod money;
 mod payouts;
+mod proofs;
 mod recipes;
 mod records;
 mod runs;

@@ -39,6 +39,7 @@ proptest! {
         }
         let expected = if method == 0 { ZERO } else { extra_hash(payout.u, payout.sum_w, payout.sum_base, payout.rough) };
         prop_assert_eq!(payout.extra(method), expected);
+        prop_assert!(parts_are_whole(&payout.parts()));
         if method == 0 {
             prop_assert_eq!((payout.u, payout.sum_w), (0, 0));
         }
@@ -115,4 +116,25 @@ fn wrong_inputs_should_be_refused() {
     assert_eq!(owner_leaves(&[2], &one, 1, 0, false), None);
     assert_eq!(owner_leaves(&(0..17).collect::<Vec<_>>(), &one, 1, 0, false), None);
     assert_eq!(owner_leaves(&[1], &one, 1, 1_000_001, false), None);
+}
+
+#[test]
+fn parts_should_be_whole_only_when_they_ascend_and_share_out_all_points_or_none() {
+    let part =
+        |datanet, leaves, paid| weft_protocol::run::Part { datanet, leaves, root: [1; 32], pos: 0, neg: 0, paid };
+    assert!(parts_are_whole(&[part(4, 1, POINTS)]));
+    assert!(parts_are_whole(&[part(1, 2, POINTS - 5), part(4, 1, 5), part(9, 0, 0)]));
+    assert!(parts_are_whole(&[part(1, 0, 0), part(2, 0, 0)]));
+    for broken in [
+        vec![],
+        vec![part(4, 1, POINTS - 1)],
+        vec![part(4, 1, POINTS + 1)],
+        vec![part(4, 0, POINTS)],
+        vec![part(4, 1, 5), part(1, 1, POINTS - 5)],
+        vec![part(4, 1, 5), part(4, 1, POINTS - 5)],
+        vec![part(1, 1, u128::MAX), part(2, 1, POINTS + 1)],
+        (0..17).map(|datanet| part(datanet, 0, 0)).collect(),
+    ] {
+        assert!(!parts_are_whole(&broken), "{broken:?}");
+    }
 }

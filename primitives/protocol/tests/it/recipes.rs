@@ -56,6 +56,7 @@ fn each_bound_should_name_its_field() {
         ("learning_rate", |r| r.learning_rate = d("0.011")),
         ("epochs", |r| r.length = Length::Epochs(0)),
         ("epochs", |r| r.length = Length::Epochs(51)),
+        ("warmup", |r| (r.length, r.warmup) = (Length::MaxSteps(35), Warmup::Steps(18))),
         ("max_steps", |r| r.length = Length::MaxSteps(0)),
         ("max_steps", |r| r.length = Length::MaxSteps(1_000_001)),
         ("max_steps", |r| r.length = Length::MaxSteps(563)),
@@ -79,6 +80,7 @@ fn each_bound_should_name_its_field() {
         ("max_grad_norm", |r| r.max_grad_norm = Dec::ONE),
         ("max_grad_norm", |r| r.max_grad_norm = d("0.001")),
         ("eval", |r| r.eval_ppm = 500_001),
+        ("overlong", |r| r.overlong = Overlong::Refuse),
         ("exclude", |r| r.exclude = vec![[2; 32], [1; 32]]),
         ("exclude", |r| r.exclude = vec![[1; 32], [1; 32]]),
         ("exclude", |r| r.exclude = vec![[1; 32]; 1001]),
@@ -92,12 +94,22 @@ fn each_bound_should_name_its_field() {
 }
 
 #[test]
+fn long_records_should_be_refusable_only_outside_of_jobs() {
+    let recipe = Recipe { overlong: Overlong::Refuse, ..good() };
+    assert_eq!(recipe.validate(&small(), 180, false), Ok(()));
+    assert_eq!(recipe.validate(&small(), 180, true).unwrap_err().bounds, "truncate or drop in jobs");
+}
+
+#[test]
 fn steps_should_round_up() {
     let recipe = Recipe { batch_size: 16, length: Length::Epochs(3), ..good() };
     assert_eq!(recipe.steps(180), Some(34));
     assert_eq!(recipe.steps(16), Some(3));
     assert_eq!(recipe.steps(0), None);
-    assert_eq!(recipe.warmup_steps(34), Some(4));
+    assert_eq!(
+        (recipe.warmup_steps(34), recipe.warmup_steps(90), recipe.warmup_steps(91)),
+        (Some(4), Some(9), Some(10))
+    );
     let recipe = Recipe { length: Length::MaxSteps(90), ..recipe };
     assert_eq!((recipe.steps(180), recipe.epochs(180)), (Some(90), Some(8)));
     let widest = Recipe {
@@ -113,7 +125,54 @@ fn steps_should_round_up() {
     assert_eq!(widest.validate(&small(), 180, true), Ok(()));
 }
 
+#[test]
+fn steps_should_be_refused_beyond_a_million_however_the_length_is_given() {
+    // GIVEN epochs of a batch of 1, so that 50 epochs of 20,000 records are a million steps
+    let most = |length, batch_size| Recipe { length, batch_size, ..Recipe { max_seq_len: 512, ..Recipe::plain() } };
+    let check = |recipe: Recipe, n| recipe.validate(&small(), n, true).map_err(|error| error.field);
+    // WHEN one record more makes one step too many
+    // THEN the field that says the length is named, and a larger batch is a way out
+    assert_eq!(check(most(Length::Epochs(50), 1), 20_000), Ok(()));
+    assert_eq!(check(most(Length::Epochs(50), 1), 20_001), Err("epochs"));
+    assert_eq!(check(most(Length::Epochs(50), 2), 20_001), Ok(()));
+    assert_eq!(check(most(Length::Epochs(50), 1), u32::MAX), Err("epochs"));
+    assert_eq!(check(most(Length::MaxSteps(MAX_STEPS), 1), 20_000), Ok(()));
+    assert_eq!(check(most(Length::MaxSteps(MAX_STEPS + 1), 1), 20_000), Err("max_steps"));
+    assert_eq!(check(most(Length::MaxSteps(u32::MAX), 1), 20_000), Err("max_steps"));
+    assert_eq!(check(most(Length::Epochs(1), 1), 0), Err("epochs"));
+}
+
+#[test]
+fn warmup_should_be_at_most_half_of_the_steps() {
+    let recipe = |steps, warmup| Recipe { length: Length::MaxSteps(steps), warmup, ..good() };
+    let check = |steps, warmup| recipe(steps, warmup).validate(&small(), 180, true).is_ok();
+    assert!(check(34, Warmup::Steps(17)) && !check(34, Warmup::Steps(18)));
+    assert!(check(35, Warmup::Steps(17)) && !check(35, Warmup::Steps(18)));
+    assert!(!check(1, Warmup::Steps(1)) && !check(34, Warmup::Steps(u32::MAX)));
+    // A share rounds up, also beyond the half.
+    assert!(check(35, Warmup::Ppm(500_000)) && !check(35, Warmup::Ppm(500_001)));
+    assert_eq!(recipe(35, Warmup::Ppm(500_000)).warmup_steps(35), Some(18));
+}
+
 proptest! {
+    #[test]
+    fn accepted_recipe_should_have_countable_steps(
+        epochs in 0u16..55, steps in 0u32..1_100_000, by_steps in any::<bool>(), batch_size in 1u16..=256,
+        share in 0u32..600_000, warm in 0u32..600_000, by_share in any::<bool>(),
+        n in prop_oneof![0u32..1_000, 0u32..1_000_000, any::<u32>()],
+    ) {
+        let length = if by_steps { Length::MaxSteps(steps) } else { Length::Epochs(epochs) };
+        let warmup = if by_share { Warmup::Ppm(share) } else { Warmup::Steps(warm) };
+        let recipe = Recipe { length, batch_size, warmup, max_seq_len: 512, ..Recipe::plain() };
+        let valid = recipe.validate(&small(), n, true).is_ok();
+        let counted = recipe.steps(n).filter(|steps| (1..=MAX_STEPS).contains(steps));
+        prop_assert!(!valid || counted.is_some());
+        if let Some(steps) = counted.filter(|_| valid) {
+            let most = if by_share { steps.div_ceil(2) } else { steps / 2 };
+            prop_assert!(recipe.warmup_steps(steps).unwrap() <= most);
+        }
+    }
+
     #[test]
     fn json_should_round_trip(recipe in s::recipe()) {
         let json = serde_json::to_string(&recipe).unwrap();
@@ -177,6 +236,16 @@ fn slots_should_be_sorted_and_count_the_parameters() {
     assert_eq!(Some(u128::from(elements)), good().lora_parameters(&shape));
     assert_eq!(Target::Q.weight_name(3), "model.layers.3.self_attn.q_proj.weight");
     assert_eq!(Target::Gate.weight_name(0), "model.layers.0.mlp.gate_proj.weight");
+}
+
+#[test]
+fn base_root_should_be_none_when_a_name_stands_twice() {
+    let root = |leaves: &[(&str, [u8; 32])]| base_root(&small(), &[1; 32], &[2; 32], leaves);
+    let (a, b) = (base_tensor("a", &[3; 32], &[4; 32]), base_tensor("b", &[3; 32], &[4; 32]));
+    assert!(root(&[("a", a), ("b", b)]).is_some());
+    assert_eq!(root(&[("a", a), ("b", b)]), root(&[("b", b), ("a", a)]));
+    assert_eq!(root(&[("a", a), ("a", a)]), None);
+    assert_eq!(root(&[("a", a), ("b", b), ("a", b)]), None);
 }
 
 #[test]

@@ -11,6 +11,27 @@ fn total() -> impl Strategy<Value = u128> {
     prop_oneof![Just(0), 0u128..1000, any::<u128>(), Just(u128::MAX), Just(u128::MAX / 2)]
 }
 
+/// Numbers of every size, so that quotients stand on both sides of 2^128.
+fn factor() -> impl Strategy<Value = u128> {
+    prop_oneof![
+        Just(0),
+        Just(1),
+        Just(u128::MAX),
+        (any::<u128>(), 0u32..128).prop_map(|(x, shift)| x >> shift),
+        (0u32..128).prop_map(|shift| 1u128 << shift),
+    ]
+}
+
+/// The 256-bit product as (upper, lower) half, by schoolbook over halves of 64 bits.
+fn wide_product(a: u128, b: u128) -> (u128, u128) {
+    const HALF: u128 = (1 << 64) - 1;
+    let (a1, a0, b1, b0) = (a >> 64, a & HALF, b >> 64, b & HALF);
+    let low = a0 * b0;
+    let (cross, carry) = (a1 * b0).overflowing_add(a0 * b1);
+    let (sum, over) = low.overflowing_add(cross << 64);
+    (a1 * b1 + (cross >> 64) + (u128::from(carry) << 64) + u128::from(over), sum)
+}
+
 proptest! {
     #[test]
     fn parts_should_sum_to_the_total(total in total(), weights in vec(weight(), 1..60)) {
@@ -36,12 +57,20 @@ proptest! {
     }
 
     #[test]
-    fn product_should_not_wrap(a in any::<u128>(), b in any::<u128>(), c in 1..u128::MAX) {
-        // The quotient and remainder, when there are any, rebuild the product modulo 2^128.
-        if let Some((quotient, remainder)) = mul_div(a, b, c) {
+    fn product_should_not_wrap(a in factor(), b in factor(), c in factor()) {
+        // The quotient exceeds u128 exactly when the upper half of the 256-bit product reaches the divisor.
+        let (high, low) = wide_product(a, b);
+        let result = mul_div(a, b, c);
+        prop_assert_eq!(result.is_none(), high >= c, "{} {} {}", a, b, c);
+        if let Some((quotient, remainder)) = result {
             prop_assert!(remainder < c);
-            prop_assert_eq!(quotient.wrapping_mul(c).wrapping_add(remainder), a.wrapping_mul(b));
+            // Quotient · divisor + remainder is the product, in all 256 bits.
+            let (back_high, back_low) = wide_product(quotient, c);
+            let (back_low, carry) = back_low.overflowing_add(remainder);
+            prop_assert_eq!((back_high + u128::from(carry), back_low), (high, low));
             prop_assert_eq!(mul_div_up(a, b, c), quotient.checked_add(u128::from(remainder > 0)));
+        } else {
+            prop_assert_eq!(mul_div_up(a, b, c), None);
         }
     }
 

@@ -2,7 +2,21 @@
 
 use proptest::{array::uniform32, collection::vec, prelude::*};
 use weft_protocol::{
-    dec::Dec, job::*, mmr, recipe::*, record::*, run, shape::*, split::ModelSplit, sum_tree::*, voucher::Voucher, Hash,
+    dec::Dec,
+    economics::{Params, Timers},
+    fee_tree::FeeNode,
+    job::*,
+    licence::Terms,
+    mmr,
+    recipe::*,
+    record::*,
+    run,
+    shape::*,
+    slash::{LostBond, SlashParts},
+    split::ModelSplit,
+    sum_tree::*,
+    voucher::Voucher,
+    Hash,
 };
 
 pub(crate) fn hash() -> impl Strategy<Value = Hash> {
@@ -217,5 +231,133 @@ pub(crate) fn split() -> impl Strategy<Value = ModelSplit> {
         owner,
         oracle,
         data,
+    })
+}
+
+pub(crate) fn sums() -> impl Strategy<Value = Sums> {
+    any::<(u128, u128, u128)>().prop_map(|(pos, neg, paid)| Sums { pos, neg, paid })
+}
+
+pub(crate) fn sum_node() -> impl Strategy<Value = SumNode> {
+    (hash(), sums()).prop_map(|(hash, sums)| SumNode { hash, sums })
+}
+
+pub(crate) fn fee_node() -> impl Strategy<Value = FeeNode> {
+    (hash(), any::<u128>()).prop_map(|(hash, fee)| FeeNode { hash, fee })
+}
+
+pub(crate) fn range_proof() -> impl Strategy<Value = mmr::MmrProof> {
+    (vec(hash(), 0..8), vec(hash(), 0..8)).prop_map(|(path, peaks)| mmr::MmrProof { path, peaks })
+}
+
+pub(crate) fn artifact_kind() -> impl Strategy<Value = run::ArtifactKind> {
+    use run::ArtifactKind::*;
+    prop::sample::select(vec![Adapter, States, Owners, Checkpoint])
+}
+
+pub(crate) fn artifact() -> impl Strategy<Value = run::Artifact> {
+    (artifact_kind(), any::<u32>(), hash()).prop_map(|(kind, index, content)| run::Artifact { kind, index, content })
+}
+
+pub(crate) fn jury_value() -> impl Strategy<Value = run::JuryValue> {
+    (commit(), hash()).prop_map(|(commit, work)| run::JuryValue { commit, work })
+}
+
+pub(crate) fn terms() -> impl Strategy<Value = Terms> {
+    any::<(u16, Option<u32>, u32, u32, u32, bool)>().prop_map(
+        |(purposes, expiry, min_ppm, max_ppm, base_ppm, attribution)| Terms {
+            purposes,
+            expiry,
+            min_ppm,
+            max_ppm,
+            base_ppm,
+            attribution,
+        },
+    )
+}
+
+pub(crate) fn fail_reason() -> impl Strategy<Value = FailReason> {
+    use FailReason::*;
+    prop::sample::select(vec![Late, Fraud, Withheld, Diverged, Undecided])
+}
+
+pub(crate) fn job_state() -> impl Strategy<Value = JobState> {
+    use JobState::*;
+    let plain = vec![Open, Assigned, Committed, Audit, Window, Disputed, Final, Cancelled, Expired];
+    prop_oneof![prop::sample::select(plain), fail_reason().prop_map(Failed)]
+}
+
+pub(crate) fn job_event() -> impl Strategy<Value = JobEvent> {
+    prop::sample::select(JobEvent::ALL.to_vec())
+}
+
+pub(crate) fn slash_parts() -> impl Strategy<Value = SlashParts> {
+    any::<[u128; 4]>().prop_map(|[jurors, challenger, builder, burned]| SlashParts {
+        jurors,
+        challenger,
+        builder,
+        burned,
+    })
+}
+
+pub(crate) fn lost_bond() -> impl Strategy<Value = LostBond> {
+    any::<[u128; 2]>().prop_map(|[jurors, oracle]| LostBond { jurors, oracle })
+}
+
+pub(crate) fn params() -> impl Strategy<Value = Params> {
+    (any::<[u128; 14]>(), any::<(u64, u8, u8)>(), any::<[u32; 14]>(), split()).prop_map(
+        |(amounts, (ref_flops_per_ms, min_verifiers, jury_size), numbers, split)| Params {
+            s_min: amounts[0],
+            ticket: amounts[1],
+            late_floor: amounts[2],
+            job_min: amounts[3],
+            value_cap: amounts[4],
+            audit_fee: amounts[5],
+            bond_floor: amounts[6],
+            ref_flops_per_ms,
+            min_verifiers,
+            jury_size,
+            lazy_ppm: numbers[0],
+            beta_ppm: numbers[1],
+            run_retention: numbers[2],
+            datanet_deposit: amounts[7],
+            grant_deposit: amounts[8],
+            commit_deposit: amounts[9],
+            storage_deposit: amounts[10],
+            risk_deposit: amounts[11],
+            base_deposit: amounts[12],
+            commit_window: numbers[3],
+            commits_per_day: numbers[4],
+            snapshot_interval: numbers[5],
+            duplicate_window: numbers[6],
+            price_notice: numbers[7],
+            slash_delay: numbers[8],
+            settlement_window: numbers[9],
+            usage_delay: numbers[10],
+            unlock: numbers[11],
+            settlement_min: amounts[13],
+            treasury_floor: numbers[12],
+            stakers_floor: numbers[13],
+            split,
+        },
+    )
+}
+
+pub(crate) fn timers() -> impl Strategy<Value = Timers> {
+    any::<[u32; 14]>().prop_map(|blocks| Timers {
+        draw_delay: blocks[0],
+        open: blocks[1],
+        key: blocks[2],
+        run: blocks[3],
+        audit: blocks[4],
+        reveal: blocks[5],
+        window: blocks[6],
+        response: blocks[7],
+        clock: blocks[8],
+        extension: blocks[9],
+        data: blocks[10],
+        jury: blocks[11],
+        grace: blocks[12],
+        epoch: blocks[13],
     })
 }

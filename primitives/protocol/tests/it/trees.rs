@@ -209,6 +209,74 @@ fn overflowing_sums_should_have_no_root() {
 }
 
 #[test]
+fn range_should_not_change_when_a_leaf_cannot_be_appended() {
+    let range = |peaks: usize, leaves, records| mmr::Mmr { peaks: vec![[7; 32]; peaks], leaves, records };
+    let widest = (1u64 << 40) - 1;
+    for refused in [
+        // Peaks that do not belong to the count: too few to merge, too few, too many.
+        range(1, 3, 0),
+        range(0, 2, 0),
+        range(2, 2, 0),
+        range(1, 0, 0),
+        // Counts at their ends.
+        range(64, u64::MAX, 0),
+        range(1, 1, u64::MAX),
+        // One peak more than there may be.
+        range(40, 2 * widest, 0),
+    ] {
+        let mut changed = refused.clone();
+        assert_eq!(changed.append([1; 32], 1), None, "{refused:?}");
+        assert_eq!(changed, refused);
+    }
+    let mut widest = range(39, widest - 1, 0);
+    assert_eq!(widest.append([1; 32], 1), Some(()));
+    assert_eq!((widest.peaks.len() as u32, widest.records), (mmr::MAX_PEAKS, 1));
+    assert_eq!(widest.append([1; 32], 1), Some(()));
+    assert_eq!((widest.peaks.len(), widest.leaves), (1, 1 << 40));
+}
+
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "a page of 1025 bytes")]
+fn page_hash_should_refuse_more_than_a_page() {
+    let _ = merkle::page_hash(&[0; 1025]);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "bytes of a tensor [2, 3]")]
+fn tensor_hash_should_refuse_bytes_that_do_not_fit_the_dims() {
+    let _ = merkle::tensor_hash(merkle::Dtype::F32, &[2, 3], &[0; 20]);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "a tensor of rank 256")]
+fn tensor_hash_should_refuse_a_rank_that_a_byte_does_not_hold() {
+    let _ = merkle::tensor_hash(merkle::Dtype::U8, &[1; 256], &[0]);
+}
+
+#[test]
+fn tensor_hash_should_bind_type_and_dims() {
+    use merkle::{tensor_hash, Dtype::*};
+    let raw = [5; 24];
+    let hashes = [
+        tensor_hash(F32, &[6], &raw),
+        tensor_hash(F32, &[2, 3], &raw),
+        tensor_hash(F32, &[3, 2], &raw),
+        tensor_hash(F32, &[1, 6], &raw),
+        tensor_hash(I32, &[6], &raw),
+        tensor_hash(U32, &[6], &raw),
+        tensor_hash(U8, &[24], &raw),
+        tensor_hash(Bf16, &[12], &raw),
+        tensor_hash(F16, &[12], &raw),
+    ];
+    for (i, a) in hashes.iter().enumerate() {
+        assert!(hashes[..i].iter().all(|b| a != b), "{i}");
+    }
+}
+
+#[test]
 fn small_trees_should_have_the_specified_shape() {
     let [a, b, c] = [[1; 32], [2; 32], [3; 32]];
     assert_eq!(merkle::root(&[]), ZERO);

@@ -1,4 +1,4 @@
-//! One value and its digest per tag, committed in `vectors.json`.
+//! One value and its digest per tag and preimage, committed in `vectors.json`.
 //!
 //! Each value is built here byte by byte, apart from the code under test; the digest comes from that code. After a
 //! deliberate change: `WEFT_WRITE_VECTORS=1 cargo test -p weft-protocol vectors`.
@@ -340,6 +340,9 @@ fn services() -> Vec<(Tag, Bytes, Hash)> {
     let fees = [FeeNode { hash: x(1), fee: 2 }, FeeNode { hash: x(3), fee: 4 }];
     vec![
         (tag::BEACON, b().raw(x(1)).raw(x(2)), next_beacon(&x(1), &x(2))),
+        // Verifiers of job 7, not replaced; then the third number of such a draw.
+        (tag::DRAW, b().raw(x(1)).raw([0]).u32(7).raw([0]), draw_entropy(&x(1), &((0u8, 7u32), false))),
+        (tag::DRAW, b().raw(x(1)).u32(2), draw_number(&x(1), 2)),
         (tag::RNG, b().raw(x(1)), h(&tag::RNG, &x(1))),
         (tag::RECEIPT, receipt_bytes, receipt.hash()),
         (tag::SALTED, b().raw(x(1)).text("hello"), salted(&x(1), b"hello")),
@@ -353,9 +356,13 @@ fn vectors_should_equal_the_committed_file() {
     let cases = cases();
     let mut covered: Vec<Tag> = cases.iter().map(|(tag, _, _)| *tag).collect();
     covered.sort_unstable();
+    // A draw has two preimages; every other tag has one.
+    assert_eq!(covered.iter().filter(|tag| **tag == tag::DRAW).count(), 2);
+    let two = covered.iter().position(|tag| *tag == tag::DRAW).unwrap();
+    covered.remove(two);
     let mut all = tag::ALL.to_vec();
     all.sort_unstable();
-    assert_eq!(covered, all, "each tag has exactly one vector");
+    assert_eq!(covered, all, "each preimage has exactly one vector");
     let rows: Vec<Value> = cases
         .iter()
         .map(|(tag, value, digest)| {
