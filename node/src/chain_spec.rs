@@ -66,12 +66,29 @@ pub(crate) fn production() -> Result<ChainSpec, String> {
     from_preset("Weft", "weft", ChainType::Live, PRODUCTION_PRESET)
 }
 
+/// Why a start without a chain is refused.
+const NO_CHAIN: &str = "no chain is named. Next: give --chain with the file of a specification, with local for a test \
+                        chain of four published keys, or --dev for a development chain of one";
+
 /// The specification a `--chain` argument names.
 pub(crate) fn load(id: &str) -> Result<Box<dyn sc_service::ChainSpec>, String> {
     Ok(Box::new(match id {
-        "" | "local" | "local_testnet" => local()?,
+        // The chains with names have published keys: nobody shall run one by leaving the name out.
+        "" => return Err(NO_CHAIN.into()),
+        "local" | "local_testnet" => local()?,
         "dev" | "development" => development()?,
         "production" => production()?,
         path => ChainSpec::from_json_file(path.into())?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_should_refuse_when_no_chain_is_named() {
+        let refused = load("").err().unwrap_or_default();
+        assert!(refused.contains("--chain") && refused.contains("--dev"), "{refused}");
+    }
 }

@@ -7,8 +7,10 @@
 use crate::service::{Executor, FullBackend};
 use sc_client_api::Backend;
 use sc_executor::{HeapAllocStrategy, DEFAULT_HEAP_ALLOC_STRATEGY};
-use sc_service::{BuildGenesisBlock, ChainSpec, Configuration, GenesisBlockBuilder};
+use sc_service::{error::Error as ServiceError, BuildGenesisBlock, ChainSpec, Configuration, GenesisBlockBuilder};
 use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{absolute, Path},
     sync::Arc,
 };
@@ -16,9 +18,15 @@ use weft_runtime::opaque::Block;
 
 /// Folder of compiled code inside the folder of a chain.
 const CACHE: &str = "wasm-cache";
+/// Bits of a folder's mode by which its group and others may write.
+const WRITABLE: u32 = 0o022;
 
-/// Makes what runs the blob. Compiled code goes to `cache`, or into the folder of the chain.
-pub(crate) fn executor(config: &Configuration, cache: Option<&Path>) -> Executor {
+/// Makes what runs the blob. Compiled code goes to `cache`, or into the folder of the chain; fails when others may write
+/// into `cache`.
+pub(crate) fn executor(config: &Configuration, cache: Option<&Path>) -> Result<Executor, ServiceError> {
+    if let Some(cache) = cache {
+        own_folder(cache).map_err(ServiceError::Other)?;
+    }
     let heap = config
         .executor
         .default_heap_pages
@@ -32,13 +40,32 @@ pub(crate) fn executor(config: &Configuration, cache: Option<&Path>) -> Executor
         .with_max_runtime_instances(config.executor.max_runtime_instances)
         .with_runtime_cache_size(config.executor.runtime_cache_size);
     // The cache refuses a relative path; without one the blob is compiled at every start.
-    match absolute(&folder) {
+    Ok(match absolute(&folder) {
         Ok(folder) => builder.with_cache_path(folder).build(),
         Err(error) => {
             log::warn!("no cache for compiled code at {}: {error}", folder.display());
             builder.build()
         }
+    })
+}
+
+/// Makes a folder into which only its owner may write, or checks one that exists: the node runs the machine code that
+/// lies there.
+fn own_folder(folder: &Path) -> Result<(), String> {
+    let unusable = |error: std::io::Error| {
+        format!("{} cannot hold compiled code: {error}. Next: name another folder with --wasm-cache", folder.display())
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
+    let mode = fs::metadata(folder).map_err(unusable)?.permissions().mode();
+    if mode & WRITABLE != 0 {
+        return Err(format!(
+            "others may write into {} and so run code in this node. Next: chmod go-w {}, or name another folder with \
+             --wasm-cache",
+            folder.display(),
+            folder.display()
+        ));
     }
+    Ok(())
 }
 
 /// Builds the genesis block when the database asks for it, which it does only when it is empty.
@@ -59,5 +86,30 @@ impl BuildGenesisBlock<Block> for Genesis {
     fn build_genesis_block(self) -> sp_blockchain::Result<(Block, Self::BlockImportOperation)> {
         GenesisBlockBuilder::new(self.spec.as_storage_builder(), self.commit_state, self.backend, self.executor)?
             .build_genesis_block()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_folder_should_refuse_when_others_may_write() {
+        // GIVEN a folder that does not exist
+        let parent = std::env::temp_dir().join(format!("weft-node-cache-{}", std::process::id()));
+        let folder = parent.join("cache");
+        // WHEN it is made THEN it is the owner's alone
+        own_folder(&folder).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        // WHEN its group, or anyone, may write THEN it is refused
+        for (mode, good) in [(0o755, true), (0o770, false), (0o702, false), (0o700, true)] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(own_folder(&folder).is_ok(), good, "{mode:o}");
+        }
+        // WHEN a file has its name THEN it is refused too
+        let file = parent.join("file");
+        fs::write(&file, b"").unwrap();
+        assert!(own_folder(&file).unwrap_err().contains("--wasm-cache"));
+        fs::remove_dir_all(&parent).unwrap();
     }
 }

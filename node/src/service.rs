@@ -89,7 +89,7 @@ pub(crate) fn new_partial(config: &Configuration, wasm_cache: Option<&Path>) -> 
         .transpose()?;
 
     let backend = sc_service::new_db_backend::<Block>(config.db_config())?;
-    let executor = executor(config, wasm_cache);
+    let executor = executor(config, wasm_cache)?;
     let genesis = Genesis {
         spec: config.chain_spec.cloned_box(),
         commit_state: !config.no_genesis(),

@@ -1,9 +1,9 @@
 //! The runtime interfaces: what a node, a wallet or a daemon can ask.
 
 use crate::{
-    configs::consensus::BABE_GENESIS_EPOCH_CONFIG, presets, AccountId, Babe, Balance, Block, Datanets, Executive,
-    Grandpa, Historical, InherentDataExt, Models, Nonce, Permissions, Rewards, Runtime, RuntimeCall,
-    RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, VERSION,
+    configs::consensus::BABE_GENESIS_EPOCH_CONFIG, presets, AccountId, Babe, Balance, Block, Executive, Grandpa,
+    Historical, InherentDataExt, Models, Nonce, Permissions, Rewards, Runtime, RuntimeCall, RuntimeGenesisConfig,
+    SessionKeys, System, TransactionPayment, VERSION,
 };
 use alloc::vec::Vec;
 use codec::Encode;
@@ -287,8 +287,8 @@ impl_runtime_apis! {
         fn funnel(
             datanet: weft_traits::DatanetId,
             contribution: u32,
-        ) -> Option<pallet_datanets::types::Funnel> {
-            Datanets::funnel(datanet, contribution)
+        ) -> Option<crate::weft_api::ContributionFunnel> {
+            crate::weft_api::contribution_funnel(datanet, contribution)
         }
     }
 

@@ -157,12 +157,3 @@ impl<T: Config, Eras: Get<u32>> Get<u64> for ErasInSessions<T, Eras> {
         u64::from(Eras::get()).saturating_mul(u64::from(SessionsPerEra::<T>::get()))
     }
 }
-
-/// A day of 86,400,000 ms in blocks.
-pub struct DayInBlocks<T>(core::marker::PhantomData<T>);
-impl<T: Config> Get<u32> for DayInBlocks<T> {
-    fn get() -> u32 {
-        let slot = SlotDuration::<T>::get().max(1);
-        u32::try_from(86_400_000u64.checked_div(slot).unwrap_or_default()).unwrap_or(u32::MAX)
-    }
-}

@@ -12,14 +12,14 @@ use crate::{
         staking::{MaxNominators, MaxValidators},
     },
     fees::{REVENUE, STAKERS, TREASURY},
-    AccountId, BabeConfig, Balance, BalancesConfig, ChainParamsConfig, ComputeOraclesConfig, ModelsConfig,
-    RewardsConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys, StakingConfig, SudoConfig, EXISTENTIAL_DEPOSIT,
-    WEFT,
+    AccountId, BabeConfig, Balance, BalancesConfig, ChainParamsConfig, ComputeOraclesConfig, DatanetsConfig,
+    ModelsConfig, PermissionsConfig, RewardsConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys, StakingConfig,
+    SudoConfig, EXISTENTIAL_DEPOSIT, WEFT,
 };
 use alloc::{vec, vec::Vec};
 use codec::Encode;
 use frame_support::build_struct_json_patch;
-use pallet_compute_oracles::types::Timers;
+use pallet_compute_oracles::types::{Stakes, Timers};
 use pallet_models::types::GenesisBase;
 use serde_json::{json, Value};
 use sp_core::hex2array;
@@ -48,6 +48,10 @@ pub const LOCAL_SLOT_MS: u64 = 1_000;
 pub const DEVELOPMENT_FINALITY_LAG: u32 = 2;
 /// The same of `local_testnet`.
 pub const LOCAL_FINALITY_LAG: u32 = 4;
+/// Blocks of a day of `production`, whose slots last six seconds.
+pub const PRODUCTION_DAY: u32 = 14_400;
+/// Jurors of one draw of `production`.
+pub const PRODUCTION_JURY: u8 = 9;
 /// Length of an epoch of both in slots.
 pub const FAST_EPOCH_SLOTS: u64 = 60;
 
@@ -223,7 +227,9 @@ fn fast_chain(pace: &Pace, validators: Vec<Validator>) -> Value {
             keys: validators.iter().map(|one| (one.account(), one.account(), one.keys())).collect::<Vec<_>>(),
         },
         sudo: SudoConfig { key: Some(Sr25519Keyring::Alice.to_account_id()) },
-        models: ModelsConfig { base_models: vec![demo_base()] },
+        datanets: DatanetsConfig { params: pallet_datanets::types::Parameters::default() },
+        permissions: PermissionsConfig { params: pallet_permissions::types::Parameters::default() },
+        models: ModelsConfig { params: pallet_models::types::Parameters::default(), base_models: vec![demo_base()] },
         compute_oracles: ComputeOraclesConfig { timers: pace.timers() },
         rewards: RewardsConfig { params: pace.rewards() },
     })
@@ -231,8 +237,22 @@ fn fast_chain(pace: &Pace, validators: Vec<Validator>) -> Value {
 
 /// A template: what stands in angle brackets is not an address, so the chain does not build before somebody replaced
 /// it. There is no sudo key.
+///
+/// Deposits, limits and shares are those of the fast presets until governance sets others; what is a matter of time is
+/// not, since two or twenty blocks of six seconds give nobody a chance to act.
 fn production() -> Value {
     let timers = economics::Timers::production();
+    let params = economics::Params {
+        run_retention: PRODUCTION_DAY,
+        // The guardian may stay a slash until it executes: people need a day to notice and to agree.
+        slash_delay: PRODUCTION_DAY,
+        // Copies are found by people and by clustering, not within minutes of the acceptance.
+        duplicate_window: PRODUCTION_DAY,
+        // An oracle that restarts, or whose machine is replaced, still posts its usage.
+        usage_delay: PRODUCTION_DAY,
+        jury_size: PRODUCTION_JURY,
+        ..economics::Params::fast()
+    };
     let mut balances: Vec<Value> = pots().into_iter().map(|(pot, amount)| json!([pot, amount])).collect();
     balances.push(json!(["<account>", "<smallest units>"]));
     json!({
@@ -254,10 +274,26 @@ fn production() -> Value {
             "timers": Timers {
                 // The window of a long run is at least two replays and this.
                 window_extra: 2_400,
-                ..Timers::of(&timers, &economics::Params { run_retention: 14_400, ..economics::Params::fast() })
+                ..Timers::of(&timers, &params)
+            },
+            "stakes": Stakes { jury_size: params.jury_size, ..Stakes::default() },
+        },
+        "datanets": {
+            "params": pallet_datanets::types::Parameters {
+                duplicate_window: params.duplicate_window,
+                ..Default::default()
             },
         },
-        "rewards": { "params": { "epochLength": timers.epoch, "unlock": timers.epoch.saturating_mul(2) } },
+        "permissions": { "params": pallet_permissions::types::Parameters::default() },
+        "models": { "params": pallet_models::types::Parameters::default() },
+        "rewards": {
+            "params": {
+                "epochLength": timers.epoch,
+                "usageDelay": params.usage_delay,
+                // Longer than an epoch and the delay of its usage: nobody withdraws before vouchers are redeemed.
+                "unlock": timers.epoch.saturating_add(params.usage_delay),
+            },
+        },
     })
 }
 

@@ -90,11 +90,20 @@ impl Call {
 
     /// All of them or none: `utility.batch_all`.
     pub fn all(calls: &[Self], state: &State) -> Result<Self, ChainError> {
+        Self::batch("batch_all", calls, state)
+    }
+
+    /// Each of them by itself: `utility.force_batch`. One that is refused leaves the others as they are.
+    pub fn each(calls: &[Self], state: &State) -> Result<Self, ChainError> {
+        Self::batch("force_batch", calls, state)
+    }
+
+    fn batch(name: &'static str, calls: &[Self], state: &State) -> Result<Self, ChainError> {
         let mut args = codec::Compact(u32::try_from(calls.len()).unwrap_or(u32::MAX)).encode();
         for call in calls {
             args.extend_from_slice(&call.encoded(state)?);
         }
-        Ok(Self { pallet: "Utility", name: "batch_all", args: Args(args) })
+        Ok(Self { pallet: "Utility", name, args: Args(args) })
     }
 
     /// As root, through `sudo.sudo`.

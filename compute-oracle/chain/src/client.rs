@@ -1,12 +1,15 @@
 //! Connection, finalised blocks, submission.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use subxt::{
     backend::LegacyBackend,
     client::{ClientAtBlock, OnlineClientAtBlockImpl},
     config::DefaultExtrinsicParamsBuilder,
-    error::DispatchError,
+    error::{DispatchError, TransactionProgressError},
     rpcs::{methods::legacy::LegacyRpcMethods, RpcClient},
     tx::Payload,
     utils::AccountId32,
@@ -21,7 +24,7 @@ use crate::{ChainError, State};
 /// Configuration of the chain for subxt: 32-bit block numbers, 32-byte accounts, standard extensions.
 pub type Config = PolkadotConfig;
 /// Access to the chain's state at one block.
-pub type At = ClientAtBlock<Config, OnlineClientAtBlockImpl<Config>>;
+pub(crate) type At = ClientAtBlock<Config, OnlineClientAtBlockImpl<Config>>;
 /// Events of a whole block.
 pub type BlockEvents = subxt::events::Events<Config>;
 
@@ -67,27 +70,46 @@ struct Api {
     raw: RpcClient,
 }
 
-/// A client of one node that survives the node's restart: a broken connection is made anew by the next call.
+/// A client of one node that survives the node's restart: a broken connection is made anew by the next call. Clones share
+/// the connection.
+#[derive(Clone)]
 pub struct Client {
     url: String,
     genesis: Hash,
     development: bool,
-    api: RwLock<Option<Api>>,
+    api: Arc<RwLock<Option<Api>>>,
 }
 
 /// How often a waiting client looks for a new finalised block. Blocks take 500 ms or more.
 const POLL: Duration = Duration::from_millis(120);
+/// Longest wait for one answer: the node's WebSocket has no ping, so a connection whose other end went away without a
+/// word shows only by silence.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Without a new finalised block for this long the connection is made anew: a node behind a dead proxy still answers.
+const SILENCE: Duration = Duration::from_secs(60);
 
 impl Client {
-    /// Connects to a node.
+    /// Connects to a node of any chain.
     pub async fn connect(url: &str) -> Result<Self, ChainError> {
+        Self::connect_to(url, None).await
+    }
+
+    /// Connects to a node; a pinned genesis hash must be the node's.
+    pub async fn connect_to(url: &str, pinned: Option<Hash>) -> Result<Self, ChainError> {
         let api = Self::dial(url).await?;
         let genesis = api.online.genesis_hash().0;
+        same_chain(url, &genesis, &pinned.unwrap_or(genesis))?;
         let kind = api.rpc.system_chain_type().await.map_err(|e| ChainError::from_subxt(url, e))?;
-        Ok(Self { url: url.to_string(), genesis, development: kind == "Development", api: RwLock::new(Some(api)) })
+        let api = Arc::new(RwLock::new(Some(api)));
+        Ok(Self { url: url.to_string(), genesis, development: kind == "Development", api })
     }
 
     async fn dial(url: &str) -> Result<Api, ChainError> {
+        let dialled = tokio::time::timeout(ANSWER, Self::dial_in_time(url)).await;
+        dialled.map_err(|_| silent(url))?
+    }
+
+    async fn dial_in_time(url: &str) -> Result<Api, ChainError> {
         let rpc = RpcClient::from_insecure_url(url)
             .await
             .map_err(|e| ChainError::Unreachable { url: url.to_string(), reason: e.to_string() })?;
@@ -127,14 +149,7 @@ impl Client {
             return Ok(api.clone());
         }
         let api = Self::dial(&self.url).await?;
-        let found = api.online.genesis_hash().0;
-        if found != self.genesis {
-            return Err(ChainError::WrongGenesis {
-                url: self.url.clone(),
-                found: hex::encode(found),
-                expected: hex::encode(self.genesis),
-            });
-        }
+        same_chain(&self.url, &api.online.genesis_hash().0, &self.genesis)?;
         *slot = Some(api.clone());
         Ok(api)
     }
@@ -155,9 +170,13 @@ impl Client {
     /// State at the newest finalised block.
     pub async fn finalised(&self) -> Result<State, ChainError> {
         let api = self.api().await?;
-        match api.online.at_current_block().await {
-            Ok(at) => Ok(self.state(at)),
-            Err(e) => Err(self.fail(e).await),
+        match tokio::time::timeout(ANSWER, api.online.at_current_block()).await {
+            Ok(Ok(at)) => Ok(self.state(at)),
+            Ok(Err(e)) => Err(self.fail(e).await),
+            Err(_) => {
+                *self.api.write().await = None;
+                Err(silent(&self.url))
+            }
         }
     }
 
@@ -170,13 +189,29 @@ impl Client {
         }
     }
 
-    /// Waits for a finalised block above `after`. Returns at once when the finalised chain got *shorter* than `after`,
-    /// as after the loss of a killed single validator's last blocks.
+    /// Hash of the block with this number on the node's chain; `None` when the chain is shorter.
+    pub async fn hash_at(&self, number: u32) -> Result<Option<Hash>, ChainError> {
+        let api = self.api().await?;
+        match api.rpc.chain_get_block_hash(Some(number.into())).await {
+            Ok(hash) => Ok(hash.map(|h| h.0)),
+            Err(e) => Err(self.fail(subxt::Error::from(e)).await),
+        }
+    }
+
+    /// Waits for a finalised block other than `after`. Returns at once when the finalised chain got *shorter* than
+    /// `after`, as after the loss of a killed single validator's last blocks.
     pub async fn next_finalised(&self, after: Head) -> Result<State, ChainError> {
+        let mut heard = Instant::now();
         loop {
             let state = self.finalised().await?;
             if state.head != after {
                 return Ok(state);
+            }
+            if heard.elapsed() > SILENCE {
+                let seconds = SILENCE.as_secs();
+                tracing::warn!(block = after.number, "no new finalised block in {seconds} s; connecting anew");
+                *self.api.write().await = None;
+                heard = Instant::now();
             }
             tokio::time::sleep(POLL).await;
         }
@@ -210,7 +245,6 @@ impl Client {
     /// Signs a call and submits it without waiting. Returns the progress to wait on.
     pub async fn send<P: Payload>(&self, signer: &Keypair, nonce: u64, call: &P) -> Result<Pending, ChainError> {
         let State { at, .. } = self.finalised().await?;
-        let api = self.api().await?;
         let params = DefaultExtrinsicParamsBuilder::<Config>::new().nonce(nonce).build();
         let mut txs = at.transactions();
         let signed = match txs.create_signed(call, signer, params).await {
@@ -218,14 +252,15 @@ impl Client {
             Err(e) => return Err(self.fail(e).await),
         };
         let from = u32::try_from(at.block_number()).unwrap_or(u32::MAX);
+        let extrinsic = signed.hash().0;
         let progress = match signed.submit_and_watch().await {
-            Ok(progress) => Watch::Subscribed(progress),
+            Ok(progress) => Some(progress),
             // The pool took the transaction over from its own queue while it was being handed in: it is in the pool, and
             // only the subscription is missing.
-            Err(e) if e.to_string().contains("Already Imported") => Watch::Scan { from, extrinsic: signed.hash().0 },
+            Err(e) if e.to_string().contains("Already Imported") => None,
             Err(e) => return Err(self.fail(e).await),
         };
-        Ok(Pending { progress, api, url: self.url.clone() })
+        Ok(Pending { progress, sent: Sent { client: self.clone(), from, extrinsic } })
     }
 
     /// Signs, submits, and waits until the call is in a finalised block and succeeded.
@@ -254,62 +289,134 @@ impl Client {
     }
 }
 
-/// How a submitted transaction is followed.
-enum Watch {
-    /// By the node's subscription.
-    Subscribed(subxt::tx::TransactionProgress<Config, OnlineClientAtBlockImpl<Config>>),
-    /// By reading finalised blocks above `from`.
-    Scan {
-        /// Finalised when it was submitted.
-        from: u32,
-        /// Hash of the extrinsic.
-        extrinsic: Hash,
-    },
-}
-
-/// Blocks that a scan reads: a transaction lives 32 blocks at most.
+/// How long a node that restarts may be away while somebody waits for a transaction.
+const AWAY: Duration = Duration::from_secs(300);
+/// Finalised blocks after submission in which a transaction is looked for: it lives 32 blocks at most, and the finalised
+/// head lags the block that it is signed against.
 const SCAN: u32 = 64;
 
 /// A submitted transaction.
 pub struct Pending {
-    progress: Watch,
-    api: Api,
-    url: String,
+    /// The node's subscription; none when the pool had taken the transaction over by itself.
+    progress: Option<subxt::tx::TransactionProgress<Config, OnlineClientAtBlockImpl<Config>>>,
+    sent: Sent,
+}
+
+/// What finds a transaction in the blocks.
+struct Sent {
+    client: Client,
+    /// Finalised when it was submitted.
+    from: u32,
+    /// Hash of the extrinsic.
+    extrinsic: Hash,
 }
 
 impl Pending {
     /// Waits until the transaction is final; an error of the runtime is named with cause and next step.
+    ///
+    /// A node that restarts ends its subscriptions, so the blocks have the last word: when the subscription ends without
+    /// a verdict, or outlives the transaction, finalised blocks from the submission on are searched. That ends after 64
+    /// finalised blocks at the latest.
     pub async fn wait(self) -> Result<Included, ChainError> {
-        let fail = |e: subxt::Error| ChainError::from_subxt(&self.url, e);
-        let (at, extrinsic, index) = match self.progress {
-            Watch::Subscribed(progress) => {
-                let block = progress.wait_for_finalized().await.map_err(|e| fail(e.into()))?;
-                let at = self.api.online.at_block(block.block_hash()).await.map_err(|e| fail(e.into()))?;
-                let extrinsic = block.extrinsic_hash().0;
-                let index = index_in_block(&self.api.raw, &block.block_hash().0, &extrinsic).await.map_err(fail)?;
-                (at, extrinsic, index)
-            }
-            Watch::Scan { from, extrinsic } => {
-                let mut number = from.saturating_add(1);
-                loop {
-                    let newest = self.api.online.at_current_block().await.map_err(|e| fail(e.into()))?;
-                    if head_of(&newest).number < number {
-                        tokio::time::sleep(POLL).await;
-                        continue;
-                    }
-                    let at = self.api.online.at_block(number).await.map_err(|e| fail(e.into()))?;
-                    let index = index_in_block(&self.api.raw, &at.block_hash().0, &extrinsic).await.map_err(fail)?;
-                    if index.is_some() || number > from.saturating_add(SCAN) {
-                        break (at, extrinsic, index);
-                    }
-                    number = number.saturating_add(1);
+        let Self { progress, sent } = self;
+        let told = match progress {
+            None => Err(None),
+            Some(progress) => tokio::select! {
+                done = progress.wait_for_finalized() => {
+                    done.map(|block| block.block_hash().0).map_err(|e| sent.verdict(e))
+                }
+                () = sent.outlived() => Err(None),
+            },
+        };
+        match told {
+            Ok(block) => {
+                if let Some(included) = sent.find(block).await? {
+                    return Ok(included);
                 }
             }
+            Err(Some(refused)) => return Err(refused),
+            Err(None) => {}
+        }
+        sent.scan().await
+    }
+}
+
+impl Sent {
+    /// The error that ends the wait; `None` when only the subscription has ended.
+    fn verdict(&self, e: TransactionProgressError) -> Option<ChainError> {
+        if matches!(e, TransactionProgressError::TransactionStatusError(_)) {
+            return Some(ChainError::from_subxt(&self.client.url, e));
+        }
+        tracing::debug!("{e}; looking for the transaction in finalised blocks");
+        None
+    }
+
+    /// Ends when the transaction can be in no later block.
+    async fn outlived(&self) {
+        let last = self.from.saturating_add(SCAN);
+        loop {
+            // An unreachable node is waited out: its blocks decide.
+            if self.client.finalised().await.is_ok_and(|state| state.head.number >= last) {
+                return;
+            }
+            tokio::time::sleep(POLL.saturating_mul(4)).await;
+        }
+    }
+
+    /// Reads finalised blocks after the submission until one holds the transaction.
+    async fn scan(&self) -> Result<Included, ChainError> {
+        let mut number = self.from.saturating_add(1);
+        let last = self.from.saturating_add(SCAN);
+        let mut heard = Instant::now();
+        while number <= last {
+            match self.look(number).await {
+                Ok(Some(Some(included))) => return Ok(included),
+                Ok(Some(None)) => {
+                    number = number.saturating_add(1);
+                    heard = Instant::now();
+                }
+                Ok(None) => {
+                    heard = Instant::now();
+                    tokio::time::sleep(POLL).await;
+                }
+                // The node is away; the next call dials again.
+                Err(e) if e.is_transient() && heard.elapsed() < AWAY => {
+                    tokio::time::sleep(POLL.saturating_mul(4)).await;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Err(ChainError::Dropped { reason: format!("no finalised block up to {last} holds it") })
+    }
+
+    /// What block `number` says of the transaction; `None` while it is not final.
+    async fn look(&self, number: u32) -> Result<Option<Option<Included>>, ChainError> {
+        if self.client.finalised().await?.head.number < number {
+            return Ok(None);
+        }
+        match self.client.hash_at(number).await? {
+            Some(block) => self.find(block).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The transaction in a block, if it is there; an error when the runtime refused it.
+    async fn find(&self, block: Hash) -> Result<Option<Included>, ChainError> {
+        let api = self.client.api().await?;
+        let place = index_in_block(&api.raw, &block, &self.extrinsic).await;
+        let index = match place {
+            Ok(Some(index)) => index,
+            Ok(None) => return Ok(None),
+            Err(e) => return Err(self.client.fail(e).await),
         };
-        let index = index.ok_or_else(|| ChainError::Dropped {
-            reason: "the finalised block does not hold the transaction any more".into(),
-        })?;
-        let events = Events { block: at.events().fetch().await.map_err(|e| fail(e.into()))?, index };
+        let at = match api.online.at_block(subxt::utils::H256(block)).await {
+            Ok(at) => at,
+            Err(e) => return Err(self.client.fail(e).await),
+        };
+        let events = match at.events().fetch().await {
+            Ok(block) => Events { block, index },
+            Err(e) => return Err(self.client.fail(e).await),
+        };
         for event in events.iter() {
             let event = event.map_err(ChainError::incompatible)?;
             if event.pallet_name() == "System" && event.event_name() == "ExtrinsicFailed" {
@@ -318,8 +425,22 @@ impl Pending {
                 return Err(refusal(&cause));
             }
         }
-        Ok(Included { head: head_of(&at), extrinsic, events })
+        Ok(Some(Included { head: head_of(&at), extrinsic: self.extrinsic, events }))
     }
+}
+
+fn silent(url: &str) -> ChainError {
+    ChainError::Unreachable {
+        url: url.to_string(),
+        reason: format!("the connection gave no answer in {} s", ANSWER.as_secs()),
+    }
+}
+
+fn same_chain(url: &str, found: &Hash, expected: &Hash) -> Result<(), ChainError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ChainError::WrongGenesis { url: url.to_string(), found: hex::encode(found), expected: hex::encode(expected) })
 }
 
 /// Place of an extrinsic in a block. The block is read as plain JSON: its justification has a form that the typed client

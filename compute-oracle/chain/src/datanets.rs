@@ -96,6 +96,22 @@ pub enum ContributionState {
     Struck,
 }
 
+/// Deposits and limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Params {
+    /// Deposit of a Datanet.
+    pub datanet_deposit: u128,
+    /// Deposit of a commitment.
+    pub commit_deposit: u128,
+    /// Deposit of a contribution for each started MiB.
+    pub storage_deposit: u128,
+    /// Deposit of a contribution against copying and malice.
+    pub risk_deposit: u128,
+    /// Blocks in which a commitment can be revealed.
+    pub commit_window: u32,
+}
+
 /// A Datanet.
 #[derive(Clone, Debug, DecodeAsType)]
 #[decode_as_type(crate_path = "subxt::ext::scale_decode")]
@@ -207,9 +223,15 @@ pub async fn contribution(state: &State, datanet: u32, n: u32) -> Result<Option<
     state.get(PALLET, "Contributions", (datanet, n)).await
 }
 
-/// An open commitment.
-pub async fn commitment(state: &State, hash: &Hash) -> Result<Option<Commitment>, ChainError> {
-    state.get(PALLET, "Commitments", (*hash,)).await
+/// An open commitment of an account.
+pub async fn commitment(state: &State, who: &[u8; 32], hash: &Hash) -> Result<Option<Commitment>, ChainError> {
+    state.get(PALLET, "Commitments", (*who, *hash)).await
+}
+
+/// Deposits and limits of the chain.
+pub async fn params(state: &State) -> Result<Params, ChainError> {
+    let found = state.get(PALLET, "Params", ()).await?;
+    found.ok_or_else(|| state.missing("the deposits and limits of Datanets"))
 }
 
 /// A snapshot.

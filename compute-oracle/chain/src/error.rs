@@ -12,7 +12,7 @@ pub enum ChainError {
         reason: String,
     },
     /// The node belongs to another chain than the one this daemon worked on.
-    #[error("the node at {url} has genesis {found}, expected {expected}. Next: connect to the right chain, or use another --data-dir")]
+    #[error("the node at {url} has genesis {found}, expected {expected}. Next: connect to the right chain, correct chain.genesis, or use another --data-dir")]
     WrongGenesis {
         /// Address tried.
         url: String,

@@ -31,3 +31,11 @@ pub use state::State;
 pub fn parse_address(text: &str) -> Option<[u8; 32]> {
     text.parse::<subxt::utils::AccountId32>().ok().map(|a| a.0)
 }
+
+/// Reads a 32-byte hash: hex in any case, with or without `0x`.
+#[must_use]
+pub fn parse_hash(text: &str) -> Option<weft_protocol::hash::Hash> {
+    let text = text.trim();
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    hex::decode(digits).ok()?.try_into().ok()
+}

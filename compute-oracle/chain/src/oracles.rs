@@ -4,7 +4,7 @@ use codec::Encode;
 use subxt::ext::scale_decode::DecodeAsType;
 use weft_protocol::{
     hash::Hash,
-    run::{Commit, Opening},
+    run::{Commit, JuryValue, Opening},
 };
 
 use crate::{state::Static, Call, ChainError, State};
@@ -179,6 +179,8 @@ pub struct Juror {
     pub who: Static<[u8; 32]>,
     /// Blind answer.
     pub commitment: Option<Hash>,
+    /// Revealed answer.
+    pub value: Option<Static<JuryValue>>,
 }
 
 /// A jury.

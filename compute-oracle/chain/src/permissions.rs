@@ -147,6 +147,24 @@ pub struct Grant {
     pub state: GrantState,
 }
 
+impl Grant {
+    /// Whether data may go out under this grant at a clock value.
+    #[must_use]
+    pub fn is_live(&self, now: u32) -> bool {
+        self.in_flight > 0 || (self.state == GrantState::Active && self.expiry.is_none_or(|end| now <= end))
+    }
+}
+
+/// Deposits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Params {
+    /// Deposit of a licence version.
+    pub licence_deposit: u128,
+    /// Deposit of a grant.
+    pub grant_deposit: u128,
+}
+
 /// What a consumer asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct Scope {
@@ -184,11 +202,17 @@ pub async fn next_grant(state: &State) -> Result<u32, ChainError> {
     state.view(PALLET, "next_grant", ()).await
 }
 
-/// Whether a grant is live: active, and not past its expiry at this block.
+/// Whether data may go out under a grant at this block.
+///
+/// A job that runs finishes, whatever became of its grant; without one the grant must be active and not over.
 pub async fn is_live(state: &State, id: u32) -> Result<bool, ChainError> {
-    Ok(grant(state, id)
-        .await?
-        .is_some_and(|g| g.state == GrantState::Active && g.expiry.is_none_or(|e| state.head.number <= e)))
+    Ok(grant(state, id).await?.is_some_and(|g| g.is_live(state.head.number)))
+}
+
+/// Deposits of the chain.
+pub async fn params(state: &State) -> Result<Params, ChainError> {
+    let found = state.get(PALLET, "Params", ()).await?;
+    found.ok_or_else(|| state.missing("the deposits of licences and grants"))
 }
 
 /// Sets a new licence version.
@@ -207,4 +231,44 @@ pub fn acquire(datanet: u32, version: u32, max_price: u128, scope: &Scope) -> Ca
 #[must_use]
 pub fn revoke(grant: u32, cause: Cause) -> Call {
     Call::new(PALLET, "revoke", &(grant, cause))
+}
+
+/// Removes a grant that no job can use and none holds.
+#[must_use]
+pub fn prune(grant: u32) -> Call {
+    Call::new(PALLET, "prune", &grant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(in_flight: u32, state: GrantState) -> Grant {
+        Grant {
+            datanet: 0,
+            version: 1,
+            consumer: Static([1; 32]),
+            granted: 2,
+            left: 2u32.saturating_sub(in_flight),
+            in_flight,
+            used: 0,
+            expiry: Some(100),
+            state,
+        }
+    }
+
+    #[test]
+    fn grant_should_be_live_until_its_end_when_active() {
+        assert!(grant(0, GrantState::Active).is_live(100));
+        assert!(!grant(0, GrantState::Active).is_live(101));
+        assert!(!grant(0, GrantState::Requested).is_live(1));
+        assert!(!grant(0, GrantState::Revoked(Cause::Breach)).is_live(1));
+    }
+
+    #[test]
+    fn grant_should_be_live_when_a_job_holds_it() {
+        assert!(grant(1, GrantState::Active).is_live(101));
+        assert!(grant(1, GrantState::Revoked(Cause::Breach)).is_live(1));
+        assert!(grant(2, GrantState::Revoked(Cause::Convenience)).is_live(101));
+    }
 }

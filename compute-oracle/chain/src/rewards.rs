@@ -160,6 +160,22 @@ pub struct ClaimStatus {
     pub due: u128,
 }
 
+/// Genesis parameters of the pallet that clients need.
+#[derive(Clone, Copy, Debug, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Params {
+    /// Length of a settlement epoch in blocks.
+    pub epoch_length: u32,
+    /// Blocks after the end of an epoch from which it is settled without the usage of silent oracles.
+    pub usage_delay: u32,
+}
+
+/// Parameters of settlement.
+pub async fn params(state: &State) -> Result<Params, ChainError> {
+    let found = state.get(PALLET, "Parameters", ()).await?;
+    found.ok_or_else(|| state.missing("the parameters of settlement"))
+}
+
 /// A budget.
 pub async fn budget(state: &State, consumer: &[u8; 32], oracle: &[u8; 32]) -> Result<Option<Budget>, ChainError> {
     state.get(PALLET, "Budgets", (*consumer, *oracle)).await
@@ -213,6 +229,23 @@ pub async fn revenue(state: &State, model: u32, epoch: u32) -> Result<Vec<Oracle
 /// A settlement.
 pub async fn settlement(state: &State, model: u32, epoch: u32) -> Result<Option<Settlement>, ChainError> {
     state.get(PALLET, "Settlements", (model, epoch)).await
+}
+
+/// Epochs of a model that have a settlement, ascending; 0 is that of the licence prices.
+pub async fn settled_epochs(state: &State, model: u32) -> Result<Vec<u32>, ChainError> {
+    let fail = |e: subxt::Error| ChainError::from_subxt(&state.url, e);
+    let address = dynamic::storage::<(u32, u32), Settlement>(PALLET, "Settlements");
+    let storage = state.at.storage();
+    let mut entries = storage.iter(address, (model,)).await.map_err(|e| fail(e.into()))?;
+    let mut epochs = Vec::new();
+    while let Some(entry) = entries.next().await {
+        let entry = entry.map_err(|e| fail(e.into()))?;
+        // The epoch is the last part of the key, hashed by twox_64_concat: it ends with the number itself.
+        let epoch = entry.key_bytes().last_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
+        epochs.push(epoch.ok_or_else(|| ChainError::incompatible("the key of a settlement holds no epoch"))?);
+    }
+    epochs.sort_unstable();
+    Ok(epochs)
 }
 
 /// State of a claim.

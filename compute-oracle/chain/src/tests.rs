@@ -119,6 +119,7 @@ fn calls() -> Vec<Call> {
         permissions::set_licence(1, &terms()),
         permissions::acquire(1, 2, 3, &scope),
         permissions::revoke(1, permissions::Cause::Convenience),
+        permissions::prune(1),
         models::activate(H),
         models::submit_job(&spec),
         models::cancel_job(1),
@@ -168,4 +169,17 @@ fn calls_should_fit_the_committed_metadata() {
             .unwrap_or_else(|e| panic!("{title}: {e}"));
         assert!(args.is_empty(), "{title}: {} bytes are left over", args.len());
     }
+}
+
+#[test]
+fn hash_should_be_read_in_any_case_with_or_without_prefix() {
+    let hash = [0xab; 32];
+    let digits = "ab".repeat(32);
+    for text in
+        [digits.clone(), digits.to_uppercase(), format!("0x{digits}"), format!(" 0X{}\n", digits.to_uppercase())]
+    {
+        assert_eq!(crate::parse_hash(&text), Some(hash), "{text}");
+    }
+    assert_eq!(crate::parse_hash("0xabab"), None);
+    assert_eq!(crate::parse_hash(""), None);
 }

@@ -165,25 +165,27 @@ pub mod pallet {
     /// Why a call was refused.
     #[pallet::error]
     pub enum Error<T> {
-        /// The attribution method is not registered or not active. Use a method that the view `method` shows as active.
+        /// The attribution method is not registered or not active. Next: use a method that the view `method` shows as
+        /// active.
         UnknownMethod,
-        /// The fees differ from those redeemed in this epoch, or nothing was redeemed. Post the sums over exactly the
-        /// receipts redeemed in the epoch.
+        /// The fees differ from those redeemed in this epoch, or nothing was redeemed. Next: post the sums over exactly
+        /// the receipts redeemed in the epoch.
         FeesMismatch,
-        /// The usage of this epoch is already posted. Nothing is left to do.
+        /// The usage of this epoch is already posted. Next: nothing is left to do.
         AlreadyPosted,
-        /// The epoch is not over yet, or already settled. Post between its end and its settlement.
+        /// The epoch is not over yet, or already settled. Next: post between its end and its settlement.
         WindowClosed,
-        /// The parts of the opening are out of order, too many, or their points do not sum to 10^12. Open the run with
-        /// the parts its leaves add up to.
+        /// The parts of the opening are out of order, too many, or their points do not sum to 10^12. Next: open the run
+        /// with the parts its leaves add up to.
         OpeningMismatch,
-        /// The receipt is listed, signed and priced as it should be. Nothing can be proved against it.
+        /// The receipt is listed, signed and priced as it should be. No call answers it before receipt proofs are built.
+        /// Next: nothing; no proof against it holds.
         ReceiptIsFine,
-        /// There is no model with this number. Check the number of the model.
+        /// There is no model with this number. Next: check the number of the model.
         UnknownModel,
-        /// The account does not serve this model. Sign with the account of the model's oracle.
+        /// The account does not serve this model. Next: sign with the account of the model's oracle.
         NotServing,
-        /// The weights of this model are already recorded. They never change.
+        /// The weights of this model are already recorded. Next: nothing; they never change.
         AlreadyRecorded,
     }
 

@@ -3,6 +3,7 @@
 use frame::prelude::*;
 use weft_protocol::{
     hash::Hash,
+    payout,
     run::Part,
     sum_tree::{OwnerLeaf, SumNode},
 };
@@ -33,8 +34,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Bounds the list of an opening and checks what every honest opening satisfies: 1 to 16 parts that ascend by
-    /// Datanet, `paid` summing to [`POINTS`] or to 0, and no points where there is no leaf. `None` otherwise.
+    /// Bounds the list of an opening; `None` unless [`payout::parts_are_whole`] holds of it.
     pub fn checked(weights: TrainingWeights) -> Option<Self> {
         let parts = BoundedVec::<_, ConstU32<MAX_PARTS>>::try_from(weights.parts).ok()?;
         let stored = Self {
@@ -50,10 +50,7 @@ impl Weights {
 
     /// Whether the parts satisfy what [`Weights::checked`] asks.
     pub fn is_consistent(&self) -> bool {
-        let ascending = self.parts.iter().zip(self.parts.iter().skip(1)).all(|(a, b)| a.datanet < b.datanet);
-        let sum = self.parts.iter().try_fold(0u128, |sum, part| sum.checked_add(part.paid));
-        let leafless = self.parts.iter().any(|part| part.leaves == 0 && part.paid > 0);
-        !self.parts.is_empty() && ascending && !leafless && matches!(sum, Some(0 | POINTS))
+        payout::parts_are_whole(&self.parts)
     }
 }
 

@@ -1,6 +1,12 @@
 //! Beacon, draws, `take`, and the sweep that applies what is due.
 
-use crate::{pallet::*, slashing::SLASHES, types::*};
+use crate::{
+    pallet::*,
+    slashing::SLASHES,
+    tickets::{LOOKS, TICKET_WORK},
+    types::*,
+    WeightInfo,
+};
 use alloc::{collections::BTreeSet, vec::Vec};
 use frame::{
     deps::frame_support::storage::{with_transaction, TransactionOutcome},
@@ -18,14 +24,38 @@ use weft_traits::{Amount, Clock, JobControl, JobId, ParentVrf, RunBlocks, RunLim
 const DRAW_SEARCH: u32 = 256;
 /// Runs that one idle sweep looks at.
 const SWEEP: u32 = 8;
-/// Transitions that one call applies to a run at most.
-const TRANSITIONS: u32 = 4;
+/// Draws may use that part of a block: a quarter.
+const DRAW_PART: u64 = 4;
 
 /// A run of this runtime.
 pub(crate) type RunOf<T> = Run<<T as frame_system::Config>::AccountId>;
 
+/// What a draw did, for its weight.
+#[derive(Default)]
+pub(crate) struct Drawn {
+    /// Tickets that it looked at.
+    pub(crate) looked: u32,
+    /// Whether it ended the run, for nobody can be drawn.
+    pub(crate) ended: bool,
+}
+
+impl Drawn {
+    /// The most that a draw can do.
+    const MOST: Self = Self { looked: LOOKS, ended: true };
+
+    fn weight<T: Config>(&self) -> Weight {
+        let drawing = T::WeightInfo::draw(self.looked);
+        if self.ended {
+            drawing.saturating_add(T::WeightInfo::ending())
+        } else {
+            drawing
+        }
+    }
+}
+
 impl<T: Config> Pallet<T> {
-    /// Folds the parent's VRF output and makes the draws of this block.
+    /// Folds the parent's VRF output, makes the draws of this block, then brings tickets in line. Draws that do not fit
+    /// into their part of the block go first in the next one.
     pub(crate) fn beacon_and_draws() -> Weight {
         let now = T::Clock::now();
         let beacon = next_beacon(&BeaconNow::<T>::get(), &T::Vrf::output());
@@ -38,28 +68,72 @@ impl<T: Config> Pallet<T> {
         if let Some(old) = now.checked_sub(history) {
             BeaconValue::<T>::remove(old);
         }
-        let draws = Draws::<T>::take(now);
-        let mut weight = T::DbWeight::get().reads_writes(6, 4);
-        for draw in draws {
-            weight.saturating_accrue(<T::WeightInfo as crate::WeightInfo>::draw());
+        let mut weight = T::DbWeight::get().reads_writes(8, 5);
+        let room = <T as frame_system::Config>::BlockWeights::get().max_block.div(DRAW_PART);
+        let most = Drawn::MOST.weight::<T>();
+        let mut later = Vec::new();
+        for (place, draw) in Draws::<T>::take(now).into_iter().enumerate() {
+            // The first one is always made, so that small blocks do not stop the chain.
+            if place > 0 && weight.saturating_add(most).any_gt(room) {
+                later.push(draw);
+                continue;
+            }
             let made = with_transaction(|| match Self::make(draw) {
-                Ok(()) => TransactionOutcome::Commit(DispatchResult::Ok(())),
+                Ok(drawn) => TransactionOutcome::Commit(Result::<Drawn, DispatchError>::Ok(drawn)),
                 Err(error) => TransactionOutcome::Rollback(Err(error)),
             });
             if made.is_err() {
                 defensive!("a draw failed and is tried again");
-                let _ = Self::schedule(draw, now.saturating_add(1));
+                later.push(draw);
             }
+            weight.saturating_accrue(made.unwrap_or(Drawn::MOST).weight::<T>());
         }
-        weight
+        if !later.is_empty() {
+            weight.saturating_accrue(T::WeightInfo::defer());
+            Self::defer(later, now.saturating_add(1));
+        }
+        let work = Self::bring_in_line(TICKET_WORK);
+        weight.saturating_add(T::WeightInfo::ticket().saturating_mul(work.into()))
     }
 
-    fn make(draw: Draw) -> DispatchResult {
+    fn make(draw: Draw) -> Result<Drawn, DispatchError> {
         match draw {
-            Draw::Seed(key) => Self::draw_seed(key),
+            Draw::Seed(key) => Self::draw_seed(key).map(|()| Drawn::default()),
             Draw::Verifiers(key) => Self::draw_verifiers(key),
             Draw::Jury(key) => Self::draw_jury(key),
         }
+    }
+
+    /// Queues draws before those of a clock value that has not come.
+    fn defer(draws: Vec<Draw>, at: u32) {
+        let queued = Draws::<T>::take(at);
+        for draw in draws.into_iter().chain(queued) {
+            // One that finds no room is lost here and queued again by `poke`.
+            let _ = Self::schedule(draw, at);
+        }
+    }
+
+    /// The draw that a run in this phase waits for.
+    pub(crate) fn awaited_draw(key: RunKey, phase: Phase) -> Option<Draw> {
+        match phase {
+            Phase::Seeding => Some(Draw::Seed(key)),
+            Phase::Drawing | Phase::Replacing => Some(Draw::Verifiers(key)),
+            Phase::JuryDrawing => Some(Draw::Jury(key)),
+            _ => None,
+        }
+    }
+
+    /// Queues the draw for which a run waits in vain; returns whether it did.
+    fn mend_draw(key: RunKey) -> Result<bool, DispatchError> {
+        let Some(draw) = Runs::<T>::get(key).and_then(|run| Self::awaited_draw(key, run.phase)) else {
+            return Ok(false);
+        };
+        let now = T::Clock::now();
+        if Draws::<T>::iter().any(|(at, queued)| at > now && queued.contains(&draw)) {
+            return Ok(false);
+        }
+        Self::draw_later(draw)?;
+        Ok(true)
     }
 
     /// Queues a draw for a clock value, or the first later one with room.
@@ -96,7 +170,7 @@ impl<T: Config> Pallet<T> {
         Some(RunLimits {
             verifier_fee: economics::verifier_fee(fee, steps, steps, stakes.audit_fee)?,
             verification: economics::verification(tier, fee, steps, stakes.audit_fee)?,
-            stake: economics::stake(stakes.min_stake, detection, fee, value, stakes.beta_ppm)?,
+            stake: economics::stake(stakes.min_stake, tier, detection, fee, value, stakes.beta_ppm)?,
             accuse_bond: Self::accuse_bond(fee, steps)?,
             open: timers.open,
             run: timers.draw.saturating_add(timers.run).saturating_add(blocks.run),
@@ -182,7 +256,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn draw_verifiers(key: RunKey) -> DispatchResult {
+    fn draw_verifiers(key: RunKey) -> Result<Drawn, DispatchError> {
         let mut run = Self::run_in(key, &[Phase::Drawing, Phase::Replacing])?;
         let commit = run.commit.ok_or(Error::<T>::WrongStage)?;
         let audits: Vec<_> = Audits::<T>::iter_prefix(key).collect();
@@ -192,7 +266,7 @@ impl<T: Config> Pallet<T> {
         excluded.insert(run.oracle.clone());
         let room = MAX_VERIFIERS.saturating_sub(u32::try_from(excluded.len()).unwrap_or(u32::MAX).saturating_sub(1));
         let entropy = Self::entropy(&(key, run.replaced));
-        let drawn = Self::draw_accounts(&run.sem_id, &entropy, wanted.min(room), run.lock, &excluded);
+        let (drawn, looked) = Self::draw_accounts(&run.sem_id, &entropy, wanted.min(room), run.lock, &excluded);
         for who in &drawn {
             Self::lock(who, key, run.lock)?;
             let audit = Audit {
@@ -201,6 +275,7 @@ impl<T: Config> Pallet<T> {
                 state: AuditState::Drawn,
                 lock: run.lock,
                 replacement: run.replaced,
+                place: None,
             };
             Audits::<T>::insert(key, who, audit);
         }
@@ -217,8 +292,9 @@ impl<T: Config> Pallet<T> {
         } else {
             Self::undecided(key, &mut run)?;
         }
+        let ended = run.phase == Phase::Ended;
         Runs::<T>::insert(key, run);
-        Ok(())
+        Ok(Drawn { looked, ended })
     }
 
     /// Clock value that many blocks, and `more`, from now.
@@ -246,47 +322,45 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Applies every transition of a run that is due; returns whether one was.
+    /// Applies the transition of a run that is due; returns whether one was. There is never a second one: each sets a
+    /// limit that is not over yet, or waits for a draw.
     pub(crate) fn apply_due(key: RunKey) -> Result<bool, DispatchError> {
-        let mut applied = false;
-        for _ in 0..TRANSITIONS {
-            let Some(run) = Runs::<T>::get(key) else { break };
-            if T::Clock::now() <= run.deadline {
-                break;
-            }
-            match run.phase {
-                Phase::Running => Self::late(key, run)?,
-                Phase::Auditing => Self::close_audit(key, run)?,
-                Phase::Revealing => Self::silent_oracle(key, run)?,
-                Phase::Answering => Self::judge_audit(key, run)?,
-                Phase::Window => Self::finalise(key, run)?,
-                Phase::JuryCommit => Self::close_jury_commit(key, run)?,
-                Phase::JuryReveal => Self::judge(key, run)?,
-                Phase::Ended => Self::forget(key, &run),
-                Phase::Seeding | Phase::Drawing | Phase::Replacing | Phase::JuryDrawing => break,
-            }
-            applied = true;
+        let Some(run) = Runs::<T>::get(key).filter(|run| T::Clock::now() > run.deadline) else { return Ok(false) };
+        match run.phase {
+            Phase::Running => Self::late(key, run)?,
+            Phase::Auditing => Self::close_audit(key, run)?,
+            Phase::Revealing => Self::silent_oracle(key, run)?,
+            Phase::Answering => Self::judge_audit(key, run)?,
+            Phase::Window => Self::finalise(key, run)?,
+            Phase::JuryCommit => Self::close_jury_commit(key, run)?,
+            Phase::JuryReveal => Self::judge(key, run)?,
+            Phase::Ended => Self::forget(key, &run),
+            Phase::Seeding | Phase::Drawing | Phase::Replacing | Phase::JuryDrawing => return Ok(false),
         }
-        Ok(applied)
+        Ok(true)
     }
 
-    /// Applies what is due of a run and of the slashes.
+    /// Applies what is due of a run and of the slashes, and queues a draw that was lost.
     pub(crate) fn do_poke(key: RunKey) -> DispatchResult {
         let slashed = Self::execute_slashes(SLASHES) > 0;
-        let applied = Self::apply_due(key)?;
+        let applied = Self::apply_due(key)? || Self::mend_draw(key)?;
         ensure!(slashed || applied, Error::<T>::NotDue);
         Ok(())
     }
 
     /// Applies what is due of a few runs, round robin.
     pub(crate) fn sweep(remaining: Weight) -> Weight {
-        let one = <T::WeightInfo as crate::WeightInfo>::transition();
-        let mut used = T::DbWeight::get().reads_writes(3, 1);
+        let one = T::WeightInfo::transition();
+        let slash = T::WeightInfo::slash();
+        let mut used = T::DbWeight::get().reads_writes(4, 2);
         if used.saturating_add(one).any_gt(remaining) {
             return Weight::zero();
         }
-        if SlashQueue::<T>::get() != (0, 0) && Self::execute_slashes(SLASHES) > 0 {
-            used.saturating_accrue(one);
+        for _ in 0..SLASHES {
+            if used.saturating_add(slash).any_gt(remaining) || Self::execute_slashes(1) == 0 {
+                break;
+            }
+            used.saturating_accrue(slash);
         }
         let mut keys = match Sweep::<T>::get() {
             Some(last) => Runs::<T>::iter_keys_from(Runs::<T>::hashed_key_for(last)),

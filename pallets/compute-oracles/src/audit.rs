@@ -13,6 +13,7 @@ use weft_traits::{Clock, JobControl};
 impl<T: Config> Pallet<T> {
     /// A verifier's blind answer.
     pub(crate) fn do_audit_commit(who: T::AccountId, key: RunKey, hash: Hash) -> DispatchResult {
+        Self::job_of(key)?;
         let mut run = Runs::<T>::get(key).ok_or(Error::<T>::UnknownRun)?;
         let mut audit = Audits::<T>::get(key, &who).ok_or(Error::<T>::NotDrawn)?;
         ensure!(run.phase == Phase::Auditing && T::Clock::now() <= run.deadline, Error::<T>::TooLate);
@@ -73,6 +74,7 @@ impl<T: Config> Pallet<T> {
         agrees: bool,
         paths: AuditPaths,
     ) -> DispatchResult {
+        Self::job_of(key)?;
         let run = Runs::<T>::get(key).ok_or(Error::<T>::UnknownRun)?;
         let mut audit = Audits::<T>::get(key, &who).ok_or(Error::<T>::NotDrawn)?;
         match run.phase {
@@ -97,6 +99,8 @@ impl<T: Config> Pallet<T> {
             audit.state = AuditState::Disagreed;
             Self::deposit_event(Event::AuditFailed { run: key, who: who.clone() });
         }
+        let earlier = Audits::<T>::iter_prefix(key).filter(|(_, audit)| audit.place.is_some()).count();
+        audit.place = Some(u32::try_from(earlier).unwrap_or(u32::MAX));
         Audits::<T>::insert(key, &who, audit);
         if Audits::<T>::iter_prefix(key).any(|(_, audit)| audit.state == AuditState::Committed) {
             return Ok(());
@@ -113,13 +117,15 @@ impl<T: Config> Pallet<T> {
             match audit.state {
                 AuditState::Committed => Self::miss_audit(key, &who, audit)?,
                 AuditState::Agreed => agreed = agreed.saturating_add(1),
-                AuditState::Disagreed => challengers.push((who, audit.lock)),
+                AuditState::Disagreed => challengers.push((audit.place, who, audit.lock)),
                 AuditState::Drawn | AuditState::Missed => {}
             }
         }
+        // The first one to answer is the first challenger, which a conviction rewards.
+        challengers.sort_by_key(|(place, ..)| *place);
         let job = Self::job_of(key)?;
         if !challengers.is_empty() {
-            for (who, lock) in challengers {
+            for (_, who, lock) in challengers {
                 Self::open_dispute(key, &mut run, who, 0, lock, true)?;
             }
             T::Jobs::advance(job, JobEvent::Disagreed, None)?;

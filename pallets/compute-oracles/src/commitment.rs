@@ -7,17 +7,16 @@ use weft_protocol::{
     economics,
     hash::Hash,
     job::JobEvent,
+    payout,
     run::{self, Commit, Opening, Outcome},
     slash,
 };
 use weft_traits::{Clock, JobControl, RunResult};
 
-/// Points of a model with at least one owner leaf.
-const POINTS: u128 = 1_000_000_000_000;
-
 impl<T: Config> Pallet<T> {
     /// Stores the commitment of a run.
     pub(crate) fn do_commit(who: T::AccountId, key: RunKey, commitment: Commit) -> DispatchResult {
+        let job = Self::job_of(key)?;
         let mut run = Runs::<T>::get(key).ok_or(Error::<T>::UnknownRun)?;
         ensure!(run.oracle == who, Error::<T>::NotAssigned);
         match run.phase {
@@ -36,7 +35,7 @@ impl<T: Config> Pallet<T> {
         ensure!(fits, Error::<T>::CommitMalformed);
         run.commit = Some(commitment);
         run.phase = Phase::Drawing;
-        T::Jobs::advance(Self::job_of(key)?, JobEvent::Commit, None)?;
+        T::Jobs::advance(job, JobEvent::Commit, None)?;
         Self::draw_later(Draw::Verifiers(key))?;
         Runs::<T>::insert(key, run);
         Self::deposit_event(Event::RunCommitted { run: key, commit: commitment });
@@ -57,6 +56,7 @@ impl<T: Config> Pallet<T> {
         secret: Hash,
         opening: Option<Opening>,
     ) -> DispatchResult {
+        Self::job_of(key)?;
         // The last verifier may have been silent: then this call is the first to notice.
         Self::apply_due(key)?;
         let mut run = Runs::<T>::get(key).ok_or(Error::<T>::UnknownRun)?;
@@ -97,10 +97,7 @@ impl<T: Config> Pallet<T> {
     fn can_mint(key: RunKey, run: &RunOf<T>, opening: &Opening) -> bool {
         let Some(terms) = Self::job_of(key).ok().and_then(T::Jobs::terms) else { return false };
         let known = opening.parts.iter().all(|part| terms.datanets.contains(&part.datanet));
-        let points = opening.parts.iter().try_fold(0u128, |sum, part| sum.checked_add(part.paid));
-        let leafless = opening.parts.iter().any(|part| part.leaves == 0 && part.paid > 0);
-        let shared = !opening.parts.is_empty() && !leafless && matches!(points, Some(0 | POINTS));
-        opening.method == run.method && known && shared
+        opening.method == run.method && known && payout::parts_are_whole(&opening.parts)
     }
 
     /// T_run passed.
@@ -218,6 +215,9 @@ impl<T: Config> Pallet<T> {
             Juries::<T>::remove(jury);
         }
         Runs::<T>::remove(key);
+        if let RunKey::Job(job) = key {
+            T::Jobs::forget(job);
+        }
     }
 }
 

@@ -3,7 +3,12 @@
 use crate::{assignment::RunOf, commitment::share, pallet::*, types::*};
 use alloc::vec::Vec;
 use frame::{prelude::*, token::fungible::hold::Mutate};
-use weft_protocol::{job::JobEvent, run, run::Outcome, slash};
+use weft_protocol::{
+    job::JobEvent,
+    jury::pay_in_order,
+    run::{self, Outcome},
+    slash,
+};
 use weft_traits::{Amount, Clock, JobControl};
 
 /// Who gets how much.
@@ -12,6 +17,7 @@ type Pays<T> = Vec<(<T as frame_system::Config>::AccountId, Amount)>;
 impl<T: Config> Pallet<T> {
     /// Accuses a run, or joins the question of a sitting jury.
     pub(crate) fn do_accuse(who: T::AccountId, key: RunKey, step: u32) -> DispatchResult {
+        Self::job_of(key)?;
         let mut run = Runs::<T>::get(key).ok_or(Error::<T>::UnknownRun)?;
         match run.phase {
             Phase::Window | Phase::JuryDrawing | Phase::JuryCommit | Phase::JuryReveal => {}
@@ -94,29 +100,29 @@ impl<T: Config> Pallet<T> {
 
     /// A verifier fee for each juror while `most` lasts; the list and its sum.
     fn juror_pays(run: &RunOf<T>, jurors: &[T::AccountId], most: Amount) -> Result<(Pays<T>, Amount), DispatchError> {
-        let mut left = most;
-        let mut pays = Vec::new();
-        for juror in jurors {
-            let fee = run.verifier_fee.min(left);
-            left = left.checked_sub(fee).ok_or(ArithmeticError::Underflow)?;
-            pays.extend(share(juror, fee));
-        }
+        let (paid, left) = pay_in_order(most, &Self::juror_fees(run, jurors));
+        let pays = jurors.iter().zip(paid).flat_map(|(juror, paid)| share(juror, paid)).collect();
         Ok((pays, most.checked_sub(left).ok_or(ArithmeticError::Underflow)?))
+    }
+
+    /// The fee of each juror: a verifier's.
+    fn juror_fees(run: &RunOf<T>, jurors: &[T::AccountId]) -> Vec<Amount> {
+        jurors.iter().map(|_| run.verifier_fee).collect()
     }
 
     /// The run is what it should be: every challenger loses its bond or lock, jurors first, the rest to the oracle.
     pub(crate) fn acquit(key: RunKey, run: &mut RunOf<T>, jurors: &[T::AccountId]) -> DispatchResult {
-        let mut unpaid: Vec<_> = jurors.iter().map(|juror| (juror, run.verifier_fee)).collect();
+        let mut unpaid = Self::juror_fees(run, jurors);
         for dispute in Self::take_disputes(key, run) {
-            let mut left = dispute.bond;
+            let owed = unpaid.iter().try_fold(0, |sum: Amount, fee| sum.checked_add(*fee));
+            let parts = slash::lost_bond(dispute.bond, owed.ok_or(Error::<T>::AmountTooLarge)?);
+            let (paid, _) = pay_in_order(parts.jurors, &unpaid);
             let mut pays = Vec::new();
-            for (juror, fee) in &mut unpaid {
-                let paid = left.min(*fee);
-                left = left.checked_sub(paid).ok_or(ArithmeticError::Underflow)?;
+            for ((juror, fee), paid) in jurors.iter().zip(&mut unpaid).zip(paid) {
                 *fee = fee.checked_sub(paid).ok_or(ArithmeticError::Underflow)?;
-                pays.extend(share(*juror, paid));
+                pays.extend(share(juror, paid));
             }
-            pays.extend(share(&run.oracle, left));
+            pays.extend(share(&run.oracle, parts.oracle));
             let source = if dispute.on_lock { Source::Stake } else { Source::Bond };
             Self::decide_slash(&dispute.challenger, key, source, Fault::FailedChallenge, dispute.bond, pays)?;
             if dispute.on_lock {

@@ -33,6 +33,7 @@ impl<T: Config> OracleInspect<T::AccountId> for Pallet<T> {
             signing_key: who.clone().into(),
             status: OracleStatus::Active,
             faults: Default::default(),
+            stale: false,
         };
         Supporting::<T>::mutate(sem_id, |count| *count = count.saturating_add(1));
         Oracles::<T>::insert(who, oracle);
@@ -42,6 +43,10 @@ impl<T: Config> OracleInspect<T::AccountId> for Pallet<T> {
 impl<T: Config> RunControl for Pallet<T> {
     fn poke(job: JobId) -> DispatchResult {
         Self::do_poke(RunKey::Job(job))
+    }
+
+    fn is_running(job: JobId) -> bool {
+        Runs::<T>::get(RunKey::Job(job)).is_some_and(|run| run.phase != Phase::Ended)
     }
 }
 

@@ -1,11 +1,16 @@
 //! Juries: oracles that recompute a whole run, blind, and decide by majority.
 
-use crate::{assignment::RunOf, pallet::*, types::*};
+use crate::{
+    assignment::{Drawn, RunOf},
+    pallet::*,
+    types::*,
+};
 use alloc::{collections::BTreeSet, vec::Vec};
 use frame::prelude::*;
 use weft_protocol::{
     hash::Hash,
     job::JobEvent,
+    jury::{fate, majority, verdict, JurorFate, Verdict},
     run::{self, JuryValue},
 };
 use weft_traits::{Clock, JobControl};
@@ -24,7 +29,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Draws jurors that have no part in the question yet.
-    pub(crate) fn draw_jury(key: RunKey) -> DispatchResult {
+    pub(crate) fn draw_jury(key: RunKey) -> Result<Drawn, DispatchError> {
         let mut run = Self::run_in(key, &[Phase::JuryDrawing])?;
         let mut excluded: BTreeSet<_> = Audits::<T>::iter_key_prefix(key).collect();
         excluded.insert(run.oracle.clone());
@@ -35,11 +40,11 @@ impl<T: Config> Pallet<T> {
         let size = u32::from(StakeParams::<T>::get().jury_size).min(MAX_JURORS);
         let jury = NextJury::<T>::get();
         let draw = Self::entropy(&(key, jury));
-        let drawn = Self::draw_accounts(&run.sem_id, &draw, size, run.lock, &excluded);
+        let (drawn, looked) = Self::draw_accounts(&run.sem_id, &draw, size, run.lock, &excluded);
         if drawn.is_empty() {
             Self::undecided(key, &mut run)?;
             Runs::<T>::insert(key, run);
-            return Ok(());
+            return Ok(Drawn { looked, ended: true });
         }
         NextJury::<T>::put(jury.checked_add(1).ok_or(ArithmeticError::Overflow)?);
         for who in &drawn {
@@ -63,13 +68,21 @@ impl<T: Config> Pallet<T> {
         run.deadline = Self::after_replay(TimerParams::<T>::get().jury, &run);
         Self::deposit_event(Event::JuryDrawn { run: key, jury, members: drawn, deadline: run.deadline });
         Runs::<T>::insert(key, run);
-        Ok(())
+        Ok(Drawn { looked, ended: false })
+    }
+
+    /// The run that a jury decides about.
+    fn run_of_jury(jury: &Jury<T::AccountId>) -> Result<RunKey, DispatchError> {
+        match jury.question {
+            Question::Run(key) => Ok(key),
+            Question::Data(..) | Question::Clusters(..) => Err(Error::<T>::WrongStage.into()),
+        }
     }
 
     /// Run and jury of a juror's message: the jury must be the one that sits.
     fn sitting(id: u32, phase: Phase) -> Result<Sitting<T>, DispatchError> {
         let jury = Juries::<T>::get(id).ok_or(Error::<T>::NotDrawn)?;
-        let Question::Run(key) = jury.question else { return Err(Error::<T>::WrongStage.into()) };
+        let key = Self::run_of_jury(&jury)?;
         let run = Runs::<T>::get(key).ok_or(Error::<T>::UnknownRun)?;
         ensure!(run.juries.last() == Some(&id), Error::<T>::TooLate);
         if phase == Phase::JuryReveal && run.phase == Phase::JuryCommit {
@@ -110,6 +123,9 @@ impl<T: Config> Pallet<T> {
 
     /// Opens a juror's answer.
     pub(crate) fn do_jury_reveal(who: T::AccountId, id: u32, value: JuryValue, salt: Hash) -> DispatchResult {
+        // Another juror may have been silent: then this call is the first to notice.
+        let called = Juries::<T>::get(id).ok_or(Error::<T>::NotDrawn)?;
+        Self::apply_due(Self::run_of_jury(&called)?)?;
         let (key, run, mut jury) = Self::sitting(id, Phase::JuryReveal)?;
         let juror = jury.members.iter_mut().find(|juror| juror.who == who).ok_or(Error::<T>::NotDrawn)?;
         ensure!(juror.value.is_none(), Error::<T>::AlreadyAnswered);
@@ -129,31 +145,36 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn judge(key: RunKey, mut run: RunOf<T>) -> DispatchResult {
         let id = *run.juries.last().ok_or(Error::<T>::WrongStage)?;
         let jury = Juries::<T>::get(id).ok_or(Error::<T>::WrongStage)?;
-        let answer = majority(&jury);
+        let values: Vec<_> = jury.members.iter().map(|juror| juror.value).collect();
+        let answer = majority(&values);
         let mut right = Vec::new();
         for juror in &jury.members {
-            match (&juror.value, &answer) {
-                (None, _) => Self::slash_tenth(&juror.who, key, run.lock, Fault::SilentJuror)?,
-                (Some(value), Some(answer)) if value != answer => {
-                    Self::slash_tenth(&juror.who, key, run.lock, Fault::WrongJuror)?
-                }
-                (Some(_), Some(_)) => {
+            match fate(juror.value.as_ref(), answer) {
+                JurorFate::Silent => Self::slash_tenth(&juror.who, key, run.lock, Fault::SilentJuror)?,
+                JurorFate::Wrong => Self::slash_tenth(&juror.who, key, run.lock, Fault::WrongJuror)?,
+                JurorFate::Released => Self::unlock(&juror.who, key, run.lock)?,
+                JurorFate::Paid => {
                     Self::unlock(&juror.who, key, run.lock)?;
                     right.push(juror.who.clone());
                 }
-                (Some(_), None) => Self::unlock(&juror.who, key, run.lock)?,
             }
         }
-        let fraud = answer.map(|answer| Some(answer.commit) != run.commit);
+        let draws = u32::try_from(run.juries.len()).unwrap_or(u32::MAX);
+        let verdict = verdict(&values, run.commit.as_ref(), jury.short, draws);
+        let fraud = match verdict {
+            Verdict::Fraud => Some(true),
+            Verdict::Honest => Some(false),
+            Verdict::Redraw | Verdict::Undecided => None,
+        };
         Self::deposit_event(Event::JuryDecided { run: key, jury: id, fraud });
-        match fraud {
-            Some(true) => {
+        match verdict {
+            Verdict::Fraud => {
                 Self::convict(key, &mut run, Fault::Fraud, &right)?;
                 T::Jobs::advance(Self::job_of(key)?, JobEvent::FraudProved, None)?;
             }
-            Some(false) => Self::acquit(key, &mut run, &right)?,
-            None if jury.short || run.juries.is_full() => Self::undecided(key, &mut run)?,
-            None => {
+            Verdict::Honest => Self::acquit(key, &mut run, &right)?,
+            Verdict::Undecided => Self::undecided(key, &mut run)?,
+            Verdict::Redraw => {
                 run.phase = Phase::JuryDrawing;
                 Self::draw_later(Draw::Jury(key))?;
             }
@@ -161,11 +182,4 @@ impl<T: Config> Pallet<T> {
         Runs::<T>::insert(key, run);
         Ok(())
     }
-}
-
-/// The answer of more than half of the members, silent ones counted.
-fn majority<A>(jury: &Jury<A>) -> Option<JuryValue> {
-    let values = || jury.members.iter().filter_map(|juror| juror.value.as_ref());
-    let needed = jury.members.len().checked_div(2)?;
-    values().find(|value| values().filter(|other| other == value).count() > needed).copied()
 }

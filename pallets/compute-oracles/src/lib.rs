@@ -51,6 +51,7 @@ pub mod pallet {
         hash::Hash,
         job::Tier,
         run::{Commit, JuryValue, Opening},
+        split::PPM,
     };
     use weft_traits::{Amount, Clock, JobControl, JobId, ParentVrf, RunBlocks, RunLimits};
 
@@ -153,6 +154,19 @@ pub mod pallet {
         BoundedVec<u32, ConstU32<MAX_TICKETS>>,
         ValueQuery,
     >;
+
+    /// Oracles whose tickets have still to be brought in line with status and free stake, in order of their change.
+    ///
+    /// - Key: number
+    /// - Value: account
+    #[pallet::storage]
+    pub type Stale<T: Config> = StorageMap<_, Twox64Concat, u64, T::AccountId>;
+
+    /// First oracle of [`Stale`] and the number after the last.
+    ///
+    /// - Value: (first, end)
+    #[pallet::storage]
+    pub type StaleQueue<T: Config> = StorageValue<_, (u64, u64), ValueQuery>;
 
     /// Number of active oracles that support a class.
     ///
@@ -272,11 +286,20 @@ pub mod pallet {
     #[pallet::genesis_build]
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
-            assert!(self.timers.draw > 0, "the draw delay is at least one block");
+            // Whoever writes the block before a draw knows its beacon: the event that asks for it must be older.
+            assert!(self.timers.draw > 1, "the draw delay is at least two blocks");
+            assert!(self.timers.beacon_history >= self.timers.draw, "beacon values are kept for the draw delay");
             assert!(
                 (1..=MAX_JURORS).contains(&self.stakes.jury_size.into()),
                 "the jury size is at least 1 and at most the bound"
             );
+            assert!(
+                (1..=MAX_FAULTS).contains(&self.stakes.max_faults),
+                "the misses that jail are at least 1 and at most the bound"
+            );
+            assert!(self.stakes.beta_ppm < PPM, "the challenger's part is less than the whole");
+            // Verifiers that never look find nothing: no stake would make honesty the better choice.
+            assert!(self.stakes.lazy_ppm < PPM, "the lazy part is less than the whole");
             TimerParams::<T>::put(self.timers.clone());
             StakeParams::<T>::put(self.stakes.clone());
         }
@@ -494,64 +517,67 @@ pub mod pallet {
     /// Why a call was refused.
     #[pallet::error]
     pub enum Error<T> {
-        /// The account is not a registered oracle. Call `register` first.
+        /// The account is not a registered oracle. Next: call `register` first.
         NotOracle,
-        /// The account is an oracle already. Use `bond` to add stake.
+        /// The account is an oracle already. Next: use `bond` to add stake.
         AlreadyRegistered,
-        /// The oracle names no class, or one twice. Correct the list.
+        /// The oracle names no class, or one twice. Next: correct the list.
         ClassesMalformed,
-        /// The stake is below what this needs. Bond more.
+        /// The stake is below what this needs. Next: bond more.
         StakeTooLow,
-        /// The stake is locked in runs. Wait until they end.
+        /// The stake is locked in runs. Next: wait until they end.
         StakeLocked,
-        /// The oracle has stake in too many runs. Wait until one ends.
+        /// The oracle has stake in too many runs. Next: wait until one ends.
         TooManyLocks,
-        /// Too many withdrawals wait. Call `withdraw` first.
+        /// Too many withdrawals wait. Next: call `withdraw` first.
         TooManyUnbondings,
-        /// The oracle is not active. Call `resume`.
+        /// The oracle is not active. Next: call `resume`.
         NotActive,
-        /// The oracle's term in jail is not over. Wait, then call `resume`.
+        /// The oracle's term in jail is not over. Next: wait, then call `resume`.
         Jailed,
-        /// The oracle does not support the class of this job. Register with the class.
+        /// The oracle does not support the class of this job. Next: register with the class.
         ClassUnsupported,
-        /// No live job has this number. Look at the list of open jobs.
+        /// No live job has this number. Next: look at the list of open jobs.
         UnknownJob,
-        /// No run has this key. Check it.
+        /// No run has this key. Next: check it.
         UnknownRun,
-        /// The run is not assigned to this account. Sign with the oracle's account.
+        /// The run is not assigned to this account. Next: sign with the oracle's account.
         NotAssigned,
-        /// The account was not drawn for this. Look at its duties.
+        /// The account was not drawn for this. Next: look at its duties.
         NotDrawn,
-        /// The time for this has not come. Look at the run's phase.
+        /// The time for this has not come. Next: look at the run's phase.
         TooEarly,
-        /// The time for this is over. Look at the run's phase.
+        /// The time for this is over. Next: look at the run's phase.
         TooLate,
-        /// Steps, outcome and commitments do not fit together, or do not fit the job. Build the commitment again.
+        /// Steps, outcome and commitments do not fit together, or do not fit the job. Next: build the commitment again.
         CommitMalformed,
-        /// Secret or opening do not match the commitment. Send those from which it was computed.
+        /// Secret or opening do not match the commitment. Next: send those from which it was computed.
         OpeningMismatch,
-        /// The account has answered already. Nothing is left to do.
+        /// The account has answered already. Next: nothing is left to do.
         AlreadyAnswered,
-        /// The answer does not match the blind one. Send the values and salt from which it was computed.
+        /// The answer does not match the blind one. Next: send the values and salt from which it was computed.
         NotBlindCommitted,
-        /// The run has no state of that index. Give one below the number of its states.
+        /// The run has no state of that index. Next: give one below the number of its states.
         StepOutOfRange,
-        /// Too many disputes are open on this run. Wait for their decision.
+        /// Too many disputes are open on this run. Next: wait for their decision.
         TooManyDisputes,
-        /// The proof shows no fraud. Check it against the run's commitment.
+        /// The proof shows no fraud. No call answers it before proofs are built. Next: check it against the run's
+        /// commitment.
         NotFraud,
-        /// This account may not make this move. Another one has to.
+        /// This account may not make this move. Next: leave it to the account whose turn it is.
         WrongMover,
-        /// The run is in another phase. Look at the run.
+        /// The run is in another phase. Next: look at the run.
         WrongStage,
-        /// Nothing is due. Try again after the deadline shown for the run.
+        /// Nothing is due. Next: try again after the deadline shown for the run.
         NotDue,
-        /// Too many draws wait. Try again in a few blocks.
+        /// Too many draws wait. Next: try again in a few blocks.
         TooManyDraws,
-        /// An amount is too large to compute with. Report it: parameters bound all amounts.
+        /// An amount is too large to compute with. Next: report it: parameters bound all amounts.
         AmountTooLarge,
-        /// Replay settlements are not built yet. Use the run of a job.
+        /// Replay settlements are not built yet. Next: use the run of a job.
         SettleNotBuilt,
+        /// The list names a class that this chain does not run. Next: name only the exact class `cpu-f32/1`.
+        ClassUnknown,
     }
 
     #[pallet::hooks]

@@ -74,7 +74,9 @@ impl pallet_balances::Config for Test {
 
 parameter_types! {
     pub static Minted: Vec<ModelId> = Vec::new();
+    pub static Weights: Vec<(ModelId, TrainingWeights)> = Vec::new();
     pub static Restored: Vec<GrantId> = Vec::new();
+    pub PotAccount: Account = POT;
     /// Blocks in safe mode: the clock stands still.
     pub static Frozen: u32 = 0;
 }
@@ -144,6 +146,12 @@ impl PermissionCheck<Account> for Grants {
     fn is_live(_: GrantId) -> bool {
         true
     }
+    fn consume_weight(_: u32) -> Weight {
+        Weight::zero()
+    }
+    fn end_weight(_: u32) -> Weight {
+        Weight::zero()
+    }
     fn shares(_: DatanetId, _: LicenceVersion) -> Option<PartShares> {
         None
     }
@@ -151,12 +159,13 @@ impl PermissionCheck<Account> for Grants {
 
 pub struct Book;
 impl AttributionBook<Account> for Book {
-    fn record(model: ModelId, _: TrainingWeights) -> DispatchResult {
+    fn record(model: ModelId, weights: TrainingWeights) -> DispatchResult {
         Minted::mutate(|list| list.push(model));
+        Weights::mutate(|list| list.push((model, weights)));
         Ok(())
     }
-    fn training(_: ModelId) -> Option<TrainingWeights> {
-        None
+    fn training(model: ModelId) -> Option<TrainingWeights> {
+        Weights::get().into_iter().find(|(of, _)| *of == model).map(|(_, weights)| weights)
     }
     fn usage(_: ModelId, _: Epoch, _: &Account) -> Option<Amount> {
         None
@@ -177,6 +186,9 @@ impl RevenueSink<Account> for Revenue {
     fn settled(_: ModelId, _: Epoch) -> bool {
         false
     }
+    fn epoch_over(_: ModelId, _: Epoch) -> bool {
+        false
+    }
 }
 
 impl pallet_models::Config for Test {
@@ -189,6 +201,7 @@ impl pallet_models::Config for Test {
     type Runs = Oracles;
     type Attribution = Book;
     type Revenue = Revenue;
+    type Treasury = PotAccount;
     type Registrar = EnsureRoot<Account>;
     type WeightInfo = ();
 }
@@ -266,6 +279,7 @@ pub(crate) const BOND: Amount = 3 * VERIFIER_FEE + WEFT;
 pub(crate) fn stake(verifiers: u8) -> Amount {
     weft_protocol::economics::stake(
         1_000 * WEFT,
+        Tier::Full(verifiers),
         weft_protocol::economics::detection_ppm(Tier::Full(verifiers), STEPS, 250_000).unwrap(),
         FEE,
         VALUE,
@@ -278,6 +292,11 @@ pub(crate) fn stake(verifiers: u8) -> Amount {
 pub(crate) fn next_block() {
     System::set_block_number(System::block_number() + 1);
     <Oracles as Hooks<u64>>::on_initialize(System::block_number());
+}
+
+/// Brings every ticket in line, as the next blocks would.
+pub(crate) fn bring_in_line() {
+    Oracles::bring_in_line(u32::MAX);
 }
 
 pub(crate) fn blocks(count: u32) {
@@ -504,6 +523,7 @@ pub(crate) fn jury_answers(key: RunKey, values: &[JuryValue]) {
 pub(crate) fn new_ext() -> TestState {
     // Knobs are per thread, and a thread may run several tests.
     Minted::take();
+    Weights::take();
     Restored::take();
     Frozen::set(0);
     let genesis_base = pallet_models::GenesisBase {
@@ -549,6 +569,7 @@ pub(crate) fn build_and_execute(others: usize, test: impl FnOnce()) {
         for who in &OTHERS[..others] {
             assert_ok!(register(who, BONDED));
         }
+        bring_in_line();
         test();
         check_all(issuance);
     });

@@ -5,12 +5,9 @@ use alloc::vec::Vec;
 use frame::{
     deps::frame_support::storage::{with_transaction, TransactionOutcome},
     prelude::*,
-    token::{
-        fungible::{hold::Mutate, InspectHold},
-        tokens::Restriction,
-        Fortitude, Precision,
-    },
+    token::{fungible::hold::Mutate, tokens::Restriction, Fortitude, Precision},
 };
+use weft_protocol::economics;
 use weft_traits::{Amount, Clock};
 
 /// Slashes that one call executes at most.
@@ -110,7 +107,7 @@ impl<T: Config> Pallet<T> {
 
     /// Slashes a tenth of a lock, frees the rest and counts a miss when the fault is silence.
     pub(crate) fn slash_tenth(who: &T::AccountId, run: RunKey, lock: Amount, fault: Fault) -> DispatchResult {
-        let tenth = lock.checked_div(10).unwrap_or(0);
+        let tenth = economics::tenth(lock);
         Self::unlock(who, run, lock.checked_sub(tenth).ok_or(ArithmeticError::Underflow)?)?;
         Self::decide_slash(who, run, Source::Stake, fault, tenth, Vec::new())?;
         if matches!(fault, Fault::SilentVerifier | Fault::SilentJuror) {
@@ -128,6 +125,9 @@ impl<T: Config> Pallet<T> {
     /// Bonds that slashes still have to take from an account.
     #[cfg(any(test, feature = "try-runtime"))]
     pub(crate) fn held_bond(who: &T::AccountId) -> Amount {
-        T::Currency::balance_on_hold(&HoldReason::Bond.into(), who)
+        <T::Currency as frame::token::fungible::InspectHold<T::AccountId>>::balance_on_hold(
+            &HoldReason::Bond.into(),
+            who,
+        )
     }
 }

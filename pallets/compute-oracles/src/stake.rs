@@ -5,7 +5,7 @@ use frame::{
     prelude::*,
     token::{fungible::hold::Mutate, Precision},
 };
-use weft_protocol::hash::Hash;
+use weft_protocol::{graph, hash::Hash, run};
 use weft_traits::{Amount, Clock};
 
 impl<T: Config> Pallet<T> {
@@ -23,9 +23,12 @@ impl<T: Config> Pallet<T> {
             .enumerate()
             .all(|(i, class)| !classes.iter().skip(i.saturating_add(1)).any(|other| other == class));
         ensure!(!classes.is_empty() && distinct, Error::<T>::ClassesMalformed);
+        // Jobs of other classes cannot be submitted: their tickets would only fill the state.
+        let known = run::sem_id(run::CLASS_CPU_F32, graph::VERSION);
+        ensure!(classes.iter().all(|class| *class == known), Error::<T>::ClassUnknown);
         ensure!(amount >= StakeParams::<T>::get().min_stake, Error::<T>::StakeTooLow);
         T::Currency::hold(&HoldReason::Stake.into(), &who, amount)?;
-        let oracle = Oracle {
+        let mut oracle = Oracle {
             bonded: amount,
             locked: 0,
             locks: 0,
@@ -34,11 +37,12 @@ impl<T: Config> Pallet<T> {
             signing_key,
             status: OracleStatus::Active,
             faults: Default::default(),
+            stale: false,
         };
         for class in &oracle.classes {
             Supporting::<T>::mutate(class, |count| *count = count.saturating_add(1));
         }
-        Self::sync_tickets(&who, &oracle);
+        Self::tickets_changed(&who, &mut oracle);
         Oracles::<T>::insert(&who, oracle);
         Self::deposit_event(Event::OracleRegistered { who, bonded: amount });
         Ok(())
@@ -85,7 +89,8 @@ impl<T: Config> Pallet<T> {
         T::Currency::release(&HoldReason::Stake.into(), &who, amount, Precision::Exact)?;
         if list.is_empty() {
             Unbonding::<T>::remove(&who);
-            if oracle.bonded == 0 && !oracle.is_active() {
+            // One whose tickets have still to be taken back stays.
+            if oracle.bonded == 0 && !oracle.is_active() && !oracle.stale {
                 Oracles::<T>::remove(&who);
             }
         } else {
@@ -122,11 +127,11 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Changes an oracle and brings its tickets in line.
+    /// Changes an oracle; its tickets follow at the start of the next block.
     pub(crate) fn change(who: &T::AccountId, apply: impl FnOnce(&mut Oracle) -> DispatchResult) -> DispatchResult {
         let mut oracle = Oracles::<T>::get(who).ok_or(Error::<T>::NotOracle)?;
         apply(&mut oracle)?;
-        Self::sync_tickets(who, &oracle);
+        Self::tickets_changed(who, &mut oracle);
         Oracles::<T>::insert(who, oracle);
         Ok(())
     }

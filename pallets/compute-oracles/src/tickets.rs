@@ -3,89 +3,161 @@
 use crate::{pallet::*, types::*};
 use alloc::{collections::BTreeSet, vec::Vec};
 use frame::prelude::*;
-use weft_protocol::hash::{choose, h, Hash, Tag};
+use weft_protocol::{
+    economics,
+    hash::{choose, draw_entropy, draw_number, Hash},
+};
 use weft_traits::Amount;
 
-/// Tag of the numbers that a draw makes from the beacon.
-const DRAW: Tag = *b"weft.drw";
 /// Random tickets looked at before the draw walks on in order.
 const TRIES: u32 = 64;
 /// Tickets looked at in order after that: draws are exact while a class has no more.
 const WALK: u32 = 1024;
+/// Tickets that one draw looks at, at most.
+pub(crate) const LOOKS: u32 = TRIES.saturating_add(WALK);
+/// Oracles whose tickets the start of one block brings in line and tickets that it gives or takes, together at most.
+pub(crate) const TICKET_WORK: u32 = 256;
+
+/// Numbers of an oracle's tickets in one class.
+type Numbers = BoundedVec<u32, ConstU32<MAX_TICKETS>>;
 
 impl<T: Config> Pallet<T> {
-    /// Brings an oracle's tickets in line with its status and free stake.
-    pub(crate) fn sync_tickets(who: &T::AccountId, oracle: &Oracle) {
-        let wanted = if oracle.is_active() {
-            let size = StakeParams::<T>::get().ticket.max(1);
-            u32::try_from(oracle.free().checked_div(size).unwrap_or(0)).unwrap_or(u32::MAX).min(MAX_TICKETS)
-        } else {
-            0
-        };
+    /// Tickets that an oracle should have in each of its classes: one per ticket size of free stake, and one for less
+    /// that still covers the smallest lock, so that everyone who is eligible can be drawn. None while it is not active.
+    pub(crate) fn wanted_tickets(oracle: &Oracle) -> u32 {
+        if !oracle.is_active() {
+            return 0;
+        }
+        let stakes = StakeParams::<T>::get();
+        let free = oracle.free();
+        let by_size = free.checked_div(stakes.ticket.max(1)).unwrap_or(0);
+        // No run asks for less: every fee contains the fixed part, every stake the least stake.
+        let can_serve = economics::lock(stakes.audit_fee, stakes.min_stake).is_some_and(|least| free >= least);
+        u32::try_from(by_size.max(can_serve.into())).unwrap_or(u32::MAX).min(MAX_TICKETS)
+    }
+
+    /// Notes that an oracle's tickets may no longer fit its status and free stake.
+    ///
+    /// They are brought in line at the start of a block, after its draws, and nowhere else: whoever writes a block knows
+    /// the beacon of the next one, and could otherwise number the tickets so that its own accounts are drawn.
+    pub(crate) fn tickets_changed(who: &T::AccountId, oracle: &mut Oracle) {
+        if core::mem::replace(&mut oracle.stale, true) {
+            return;
+        }
+        let (first, end) = StaleQueue::<T>::get();
+        Stale::<T>::insert(end, who);
+        StaleQueue::<T>::put((first, end.saturating_add(1)));
+    }
+
+    /// Brings tickets in line, the oldest change first; returns how many oracles and tickets that took, `most` at most.
+    /// What is left waits for the next block.
+    pub(crate) fn bring_in_line(most: u32) -> u32 {
+        let (start, end) = StaleQueue::<T>::get();
+        let (mut first, mut done) = (start, 0u32);
+        while first < end && done < most {
+            done = done.saturating_add(1);
+            if let Some(who) = Stale::<T>::get(first) {
+                if let Some(mut oracle) = Oracles::<T>::get(&who) {
+                    let (moves, complete) = Self::sync_tickets(&who, &oracle, most.saturating_sub(done));
+                    done = done.saturating_add(moves);
+                    if !complete {
+                        break;
+                    }
+                    oracle.stale = false;
+                    Oracles::<T>::insert(&who, oracle);
+                }
+                Stale::<T>::remove(first);
+            }
+            first = first.saturating_add(1);
+        }
+        if first > start {
+            StaleQueue::<T>::put((first, end));
+        }
+        done
+    }
+
+    /// Gives or takes up to `most` tickets; returns how many, and whether the oracle has what it should have now.
+    fn sync_tickets(who: &T::AccountId, oracle: &Oracle, most: u32) -> (u32, bool) {
+        let wanted = Self::wanted_tickets(oracle);
+        let mut moves = 0u32;
         for class in &oracle.classes {
             let mut mine = TicketsOf::<T>::get(who, class);
-            while Self::count(&mine) < wanted {
-                let number = TicketCount::<T>::get(class);
-                let Some(next) = number.checked_add(1) else { break };
-                if mine.try_push(number).is_err() {
+            let mut count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
+            while count != wanted && moves < most {
+                let moved = if count < wanted {
+                    Self::give_ticket(who, class, &mut mine)
+                } else {
+                    Self::take_ticket(who, class, &mut mine)
+                };
+                if moved.is_none() {
+                    defensive!("tickets and their numbers disagree");
                     break;
                 }
-                Tickets::<T>::insert(class, number, who);
-                TicketCount::<T>::insert(class, next);
+                count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
+                moves = moves.saturating_add(1);
             }
-            let surplus = Self::count(&mine) > wanted;
-            TicketsOf::<T>::insert(who, class, &mine);
-            if surplus {
-                Self::shrink(who, class, wanted);
-            }
-            if wanted == 0 {
+            if mine.is_empty() {
                 TicketsOf::<T>::remove(who, class);
+            } else {
+                TicketsOf::<T>::insert(who, class, &mine);
+            }
+            if count != wanted && moves >= most {
+                return (moves, false);
             }
         }
+        (moves, true)
     }
 
-    fn count(numbers: &BoundedVec<u32, ConstU32<MAX_TICKETS>>) -> u32 {
-        u32::try_from(numbers.len()).unwrap_or(u32::MAX)
+    /// Adds a ticket at the end of the class.
+    fn give_ticket(who: &T::AccountId, class: &Hash, mine: &mut Numbers) -> Option<()> {
+        let number = TicketCount::<T>::get(class);
+        let next = number.checked_add(1)?;
+        mine.try_push(number).ok()?;
+        Tickets::<T>::insert(class, number, who);
+        TicketCount::<T>::insert(class, next);
+        Some(())
     }
 
-    /// Gives tickets back, the last of the class filling each gap.
-    fn shrink(who: &T::AccountId, class: &Hash, wanted: u32) {
-        loop {
-            let mut mine = TicketsOf::<T>::get(who, class);
-            if Self::count(&mine) <= wanted {
-                return;
-            }
-            let Some(gap) = mine.pop() else { return };
-            TicketsOf::<T>::insert(who, class, &mine);
-            let last = TicketCount::<T>::get(class).saturating_sub(1);
-            TicketCount::<T>::insert(class, last);
-            let Some(mover) = Tickets::<T>::take(class, last) else { return };
-            if gap == last {
-                continue;
-            }
-            Tickets::<T>::insert(class, gap, &mover);
-            TicketsOf::<T>::mutate(&mover, class, |numbers| {
-                if let Some(number) = numbers.iter_mut().find(|number| **number == last) {
-                    *number = gap;
-                }
-            });
+    /// Takes a ticket back; the last of the class fills the gap.
+    fn take_ticket(who: &T::AccountId, class: &Hash, mine: &mut Numbers) -> Option<()> {
+        let gap = mine.pop()?;
+        let last = TicketCount::<T>::get(class).checked_sub(1)?;
+        TicketCount::<T>::insert(class, last);
+        let mover = Tickets::<T>::take(class, last)?;
+        if gap == last {
+            return Some(());
         }
+        Tickets::<T>::insert(class, gap, &mover);
+        let renumber = |numbers: &mut Numbers| {
+            if let Some(number) = numbers.iter_mut().find(|number| **number == last) {
+                *number = gap;
+            }
+        };
+        if mover == *who {
+            renumber(mine);
+        } else {
+            TicketsOf::<T>::mutate(&mover, class, renumber);
+        }
+        Some(())
     }
 
-    /// Draws up to `wanted` distinct accounts of a class by ticket. Eligible are active oracles with `lock` of free stake,
-    /// room for another run and not in `excluded`.
+    /// Draws up to `wanted` distinct accounts of a class by ticket; returns them and how many tickets it looked at.
+    /// Eligible are active oracles with `lock` of free stake, room for another run and not in `excluded`; the ticket of
+    /// anyone else is drawn again.
     pub(crate) fn draw_accounts(
         class: &Hash,
         entropy: &Hash,
         wanted: u32,
         lock: Amount,
         excluded: &BTreeSet<T::AccountId>,
-    ) -> Vec<T::AccountId> {
+    ) -> (Vec<T::AccountId>, u32) {
         let count = TicketCount::<T>::get(class);
         let mut seen = excluded.clone();
         let mut drawn = Vec::new();
+        let mut looked = 0u32;
         let is_full = |drawn: &Vec<T::AccountId>| u32::try_from(drawn.len()).unwrap_or(u32::MAX) >= wanted;
         let mut look = |number: u32, drawn: &mut Vec<T::AccountId>| {
+            looked = looked.saturating_add(1);
             let Some(who) = Tickets::<T>::get(class, number) else { return };
             if !seen.insert(who.clone()) {
                 return;
@@ -99,9 +171,9 @@ impl<T: Config> Pallet<T> {
         let mut number = 0;
         for round in 0..TRIES {
             if count == 0 || is_full(&drawn) {
-                return drawn;
+                return (drawn, looked);
             }
-            number = choose(&h(&DRAW, &(entropy, round)), count);
+            number = choose(&draw_number(entropy, round), count);
             look(number, &mut drawn);
         }
         for _ in 0..count.min(WALK) {
@@ -114,11 +186,11 @@ impl<T: Config> Pallet<T> {
             }
             look(number, &mut drawn);
         }
-        drawn
+        (drawn, looked)
     }
 
     /// Entropy of one draw: the beacon bound to its purpose.
     pub(crate) fn entropy(purpose: &impl Encode) -> Hash {
-        h(&DRAW, &(BeaconNow::<T>::get(), purpose))
+        draw_entropy(&BeaconNow::<T>::get(), purpose)
     }
 }

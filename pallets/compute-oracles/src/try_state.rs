@@ -4,7 +4,7 @@
 //! losing to its own Sybil) needs a history and is a test.
 
 use crate::{pallet::*, types::*};
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec::Vec};
 use frame::{deps::sp_runtime::TryRuntimeError, prelude::*, token::fungible::InspectHold};
 use weft_protocol::job::JobState;
 use weft_traits::{Amount, Clock, JobControl};
@@ -16,6 +16,7 @@ impl<T: Config> Pallet<T> {
         Self::slashes_are_whole()?;
         Self::tickets_match_free_stake()?;
         Self::runs_match_jobs()?;
+        Self::draws_match_runs()?;
         Self::bonds_are_held()
     }
 
@@ -42,6 +43,14 @@ impl<T: Config> Pallet<T> {
             Locks::<T>::iter_keys().all(|(who, _)| Oracles::<T>::contains_key(who)),
             "O1: a lock without an oracle"
         );
+        ensure!(
+            Unbonding::<T>::iter_keys().all(|who| Oracles::<T>::contains_key(who)),
+            "O1: unbonding stake without an oracle"
+        );
+        for who in frame_system::Account::<T>::iter_keys() {
+            let held = T::Currency::balance_on_hold(&HoldReason::Stake.into(), &who);
+            ensure!(held == 0 || Oracles::<T>::contains_key(who), "O1: stake on hold without an oracle");
+        }
         Ok(())
     }
 
@@ -65,19 +74,23 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// O3: tickets are numbered without a gap and match status and free stake; the supporting oracles are counted.
+    /// O3: tickets are numbered without a gap and match status and free stake, but for the oracles that wait in the queue
+    /// to be brought in line; the supporting oracles are counted.
     fn tickets_match_free_stake() -> Result<(), TryRuntimeError> {
-        let size = StakeParams::<T>::get().ticket.max(1);
+        let (first, end) = StaleQueue::<T>::get();
+        ensure!(
+            Stale::<T>::iter_keys().all(|at| (first..end).contains(&at)),
+            "O3: a change of tickets is beyond its queue"
+        );
+        let waiting: Vec<_> = Stale::<T>::iter_values().collect();
         let mut supporting = BTreeMap::<[u8; 32], u32>::new();
         let mut expected = 0usize;
         for (who, oracle) in Oracles::<T>::iter() {
-            let wanted = match oracle.is_active() {
-                true => oracle.free().checked_div(size).unwrap_or(0).min(MAX_TICKETS.into()),
-                false => 0,
-            };
+            let wanted = Self::wanted_tickets(&oracle);
+            ensure!(!oracle.stale || waiting.contains(&who), "O3: a change of tickets is not queued");
             for class in &oracle.classes {
                 let mine = TicketsOf::<T>::get(&who, class);
-                ensure!(Amount::try_from(mine.len()) == Ok(wanted), "O3: tickets differ from free stake");
+                ensure!(oracle.stale || u32::try_from(mine.len()) == Ok(wanted), "O3: tickets differ from free stake");
                 for number in &mine {
                     ensure!(Tickets::<T>::get(class, number).as_ref() == Some(&who), "O3: a ticket is another's");
                     ensure!(*number < TicketCount::<T>::get(class), "O3: a ticket is beyond the count");
@@ -129,6 +142,22 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// O4: a run that waits for a draw has exactly one in the queue, at a clock value that comes, and no other draw waits.
+    fn draws_match_runs() -> Result<(), TryRuntimeError> {
+        let now = T::Clock::now();
+        ensure!(Draws::<T>::iter_keys().all(|at| at > now), "O4: a draw was passed over");
+        let queued: Vec<Draw> = Draws::<T>::iter_values().flatten().collect();
+        let mut awaited = 0usize;
+        for (key, run) in Runs::<T>::iter() {
+            let Some(draw) = Self::awaited_draw(key, run.phase) else { continue };
+            let count = queued.iter().filter(|other| **other == draw).count();
+            ensure!(count == 1, "O4: a run waits for a draw that is not queued once");
+            awaited = awaited.saturating_add(1);
+        }
+        ensure!(queued.len() == awaited, "O4: a draw is queued for which no run waits");
+        Ok(())
+    }
+
     /// Bonds on hold are those of open disputes and of slashes that wait.
     fn bonds_are_held() -> Result<(), TryRuntimeError> {
         let mut bonds = BTreeMap::<T::AccountId, Amount>::new();
@@ -138,9 +167,11 @@ impl<T: Config> Pallet<T> {
             let entry = bonds.entry(who).or_default();
             *entry = entry.saturating_add(amount);
         }
-        for (who, amount) in bonds {
+        for who in frame_system::Account::<T>::iter_keys() {
+            let amount = bonds.remove(&who).unwrap_or(0);
             ensure!(Self::held_bond(&who) == amount, "O1: bonds on hold differ from disputes and slashes");
         }
+        ensure!(bonds.is_empty(), "O1: a bond of an account that does not exist");
         Ok(())
     }
 }

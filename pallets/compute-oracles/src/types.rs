@@ -19,6 +19,8 @@ pub const MAX_ENDPOINT: u32 = 128;
 pub const MAX_TICKETS: u32 = 64;
 /// Most runs in which one oracle has stake at the same time.
 pub const MAX_LOCKS: u32 = 64;
+/// Most misses that are remembered of one oracle.
+pub const MAX_FAULTS: u32 = 8;
 /// Most withdrawals that wait at the same time.
 pub const MAX_UNBONDINGS: u32 = 16;
 /// Most draws in one block.
@@ -28,7 +30,7 @@ pub const MAX_VERIFIERS: u32 = 16;
 /// Most jurors of one draw.
 pub const MAX_JURORS: u32 = 15;
 /// Draws of one question.
-pub const MAX_JURY_DRAWS: u32 = 3;
+pub const MAX_JURY_DRAWS: u32 = weft_protocol::jury::MAX_DRAWS;
 /// Most open disputes of one run.
 pub const MAX_DISPUTES: u32 = 64;
 /// Most payout parts of one run.
@@ -88,7 +90,9 @@ pub struct Oracle {
     /// Whether it takes work.
     pub status: OracleStatus,
     /// Clock values of its latest misses.
-    pub faults: BoundedVec<u32, ConstU32<8>>,
+    pub faults: BoundedVec<u32, ConstU32<MAX_FAULTS>>,
+    /// Whether its tickets wait to be brought in line with status and free stake.
+    pub stale: bool,
 }
 
 impl Oracle {
@@ -270,6 +274,8 @@ pub struct Audit {
     pub lock: Amount,
     /// Whether it was drawn to replace a silent one.
     pub replacement: bool,
+    /// Place of its opened answer among those of the run, from 0.
+    pub place: Option<u32>,
 }
 
 /// The two Merkle paths of an audit answer.

@@ -6,7 +6,7 @@ use crate::{
         Contribution, ContributionIndex, ContributionState, Datanet, Leaf, PeakList, RejectCode, Rule, Verdict,
         Votes as VoteBits,
     },
-    Config, Contributions, Curators, Datanets, Error, Event, HoldReason, Pallet, Peaks, Reputation, RiskBounds,
+    Config, Contributions, Curators, Datanets, Error, Event, HoldReason, Pallet, Params, Peaks, Reputation, RiskBounds,
     RiskQueue, Roots, Votes,
 };
 use frame::{deps::sp_runtime::ArithmeticError, prelude::*};
@@ -117,9 +117,10 @@ impl<T: Config> Pallet<T> {
         if votes.rejects.count_ones() < k && able >= k {
             return Ok(Outcome::Undecided);
         }
-        // One curator alone must not cost a contributor the deposit where several have to agree.
-        let unanimous = votes.severe == votes.rejects;
-        Ok(Outcome::Reject(if code.forfeits() && !unanimous { RejectCode::Other } else { code }))
+        // Fewer curators than have to agree on an acceptance must not cost a contributor the deposit, however few there
+        // are: a rejection that comes only because too few are left is no verdict on the contributor.
+        let agreed = votes.severe == votes.rejects && votes.rejects.count_ones() >= k;
+        Ok(Outcome::Reject(if code.forfeits() && !agreed { RejectCode::Other } else { code }))
     }
 
     fn accept(
@@ -133,7 +134,7 @@ impl<T: Config> Pallet<T> {
         let leaf = Leaf { index: net.leaves, first: net.records };
         let raw: [u8; 32] = item.owner.clone().into();
         let hash = mmr::leaf(&raw, &item.root, leaf.first, item.records, item.sequence);
-        range.append(hash, item.records).ok_or(ArithmeticError::Overflow)?;
+        range.append(hash, item.records).ok_or(Error::<T>::RangeFull)?;
 
         net.leaves = range.leaves;
         net.records = range.records;
@@ -155,7 +156,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn reject(
+    /// Refuses a contribution: its root is free again, and its deposits are freed or forfeited.
+    pub(crate) fn reject(
         datanet: DatanetId,
         contribution: ContributionIndex,
         item: &mut Contribution<T::AccountId>,
@@ -187,7 +189,7 @@ impl<T: Config> Pallet<T> {
         if item.state != ContributionState::Accepted || item.risk == 0 {
             return None;
         }
-        item.decided.map(|at| at.saturating_add(T::DuplicateWindow::get()))
+        item.decided.map(|at| at.saturating_add(Params::<T>::get().duplicate_window))
     }
 
     /// Frees the oldest risk deposits whose duplicate window is over, at most `limit`. Returns how many it looked at.

@@ -42,8 +42,8 @@ pub mod pallet {
     use crate::{
         types::{
             Activity, Clustering, Commitment, Contribution, ContributionIndex, CuratorList, Datanet, Funnel, Kind,
-            Leaf, Name, PeakList, RecordHashes, RecordOwner, RecordProof, RejectCode, Report, Reserve, ReserveIndex,
-            Rule, SpentBits, Sponsorship, Standing, Verdict, Voucher, MAX_PAGE,
+            Leaf, Name, Parameters, PeakList, RecordHashes, RecordOwner, RecordProof, RejectCode, Report, Reserve,
+            ReserveIndex, Rule, SpentBits, Sponsorship, Standing, Verdict, Voucher, MAX_PAGE,
         },
         WeightInfo,
     };
@@ -72,22 +72,6 @@ pub mod pallet {
         /// Account that takes forfeited deposits.
         #[pallet::no_default]
         type Treasury: Get<Self::AccountId>;
-        /// Deposit of a Datanet.
-        type DatanetDeposit: Get<u128>;
-        /// Deposit of a commitment.
-        type CommitDeposit: Get<u128>;
-        /// Deposit of a contribution for each started MiB of its blob.
-        type StorageDeposit: Get<u128>;
-        /// Deposit of a contribution against copying and malice.
-        type RiskDeposit: Get<u128>;
-        /// Blocks in which a commitment can be revealed.
-        type CommitWindow: Get<u32>;
-        /// Blocks after acceptance for which the risk deposit stays.
-        type DuplicateWindow: Get<u32>;
-        /// Fewest blocks between two snapshots of a Datanet.
-        type SnapshotInterval: Get<u32>;
-        /// Most commitments of one account in a day.
-        type CommitsPerDay: Get<u32>;
         /// Weights.
         type WeightInfo: WeightInfo;
     }
@@ -95,10 +79,7 @@ pub mod pallet {
     /// Defaults for tests.
     pub mod config_preludes {
         use super::*;
-        use frame_support::{
-            derive_impl, register_default_impl,
-            traits::{ConstU128, ConstU32},
-        };
+        use frame_support::{derive_impl, register_default_impl};
 
         /// The values of the `development` preset.
         pub struct TestDefaultConfig;
@@ -112,14 +93,6 @@ pub mod pallet {
             type RuntimeEvent = ();
             #[inject_runtime_type]
             type RuntimeHoldReason = ();
-            type DatanetDeposit = ConstU128<10_000_000_000_000>;
-            type CommitDeposit = ConstU128<100_000_000_000>;
-            type StorageDeposit = ConstU128<1_000_000_000_000>;
-            type RiskDeposit = ConstU128<1_000_000_000_000>;
-            type CommitWindow = ConstU32<600>;
-            type DuplicateWindow = ConstU32<20>;
-            type SnapshotInterval = ConstU32<1>;
-            type CommitsPerDay = ConstU32<1_000>;
             type WeightInfo = ();
         }
     }
@@ -151,6 +124,12 @@ pub mod pallet {
         #[codec(index = 4)]
         Cluster,
     }
+
+    /// Parameters of the pallet.
+    ///
+    /// - Value: [`Parameters`]
+    #[pallet::storage]
+    pub type Params<T> = StorageValue<_, Parameters, ValueQuery>;
 
     /// Number of the next Datanet.
     ///
@@ -187,17 +166,20 @@ pub mod pallet {
 
     /// Commitments neither revealed nor expired.
     ///
-    /// - Key: hash of Datanet, root, salt and account
+    /// The account is part of the key: a copied hash is another entry, and blocks nobody.
+    ///
+    /// - Keys: account, hash of Datanet, root, salt and account
     /// - Value: [`Commitment`]
     #[pallet::storage]
-    pub type Commitments<T: Config> = StorageMap<_, Blake2_128Concat, Hash, Commitment<T::AccountId>>;
+    pub type Commitments<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Blake2_128Concat, Hash, Commitment>;
 
     /// Open commitments in the order in which they expire.
     ///
     /// - Key: sequence
-    /// - Value: key of [`Commitments`]
+    /// - Value: keys of [`Commitments`]
     #[pallet::storage]
-    pub type CommitQueue<T> = StorageMap<_, Twox64Concat, u64, Hash>;
+    pub type CommitQueue<T: Config> = StorageMap<_, Twox64Concat, u64, (T::AccountId, Hash)>;
 
     /// Lowest sequence whose commitment may still be open.
     ///
@@ -321,6 +303,24 @@ pub mod pallet {
     #[pallet::storage]
     pub type Vouchers<T: Config> =
         StorageDoubleMap<_, Twox64Concat, DatanetId, Blake2_128Concat, T::AccountId, Voucher>;
+
+    /// Parameters of genesis.
+    #[pallet::genesis_config]
+    #[derive(frame::prelude::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        /// Parameters of the pallet.
+        pub params: Parameters,
+        /// Marker.
+        #[serde(skip)]
+        pub marker: core::marker::PhantomData<T>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            Params::<T>::put(self.params.clone());
+        }
+    }
 
     /// What happened.
     #[pallet::event]
@@ -513,6 +513,18 @@ pub mod pallet {
             /// Amount freed.
             amount: u128,
         },
+        /// An earlier commitment was opened after a later one with the same root had been accepted: nothing is stored,
+        /// and its deposit is free.
+        RevealSuperseded {
+            /// The Datanet.
+            datanet: DatanetId,
+            /// The contribution that holds the root.
+            contribution: ContributionIndex,
+            /// Who had committed.
+            who: T::AccountId,
+            /// Amount freed.
+            freed: u128,
+        },
     }
 
     /// Why a call was refused.
@@ -534,7 +546,7 @@ pub mod pallet {
         RevealTooEarly,
         /// The window of the commitment is over. Next: commit again; the first deposit is forfeited.
         RevealTooLate,
-        /// The commitment was made by another account or for another Datanet. Next: commit again with a new salt.
+        /// The commitment was made for another Datanet. Next: commit again, to this one.
         CommitmentMismatch,
         /// The Datanet has a contribution with this root. Next: contribute records that are not there yet.
         RootAlreadyUsed,
@@ -544,13 +556,15 @@ pub mod pallet {
         AlreadyDecided,
         /// The last snapshot is too recent. Next: wait for the snapshot interval.
         SnapshotTooSoon,
-        /// The reserve was sealed after the contribution. Next: judge contributions of higher sequence with it.
+        /// The reserve was sealed after the contribution. Not built yet: no call returns it. Next: judge contributions of
+        /// higher sequence with it.
         ReserveTooLate,
-        /// The proof does not lead to the stored root. Next: rebuild it from the contribution's blob.
+        /// The proof does not lead to the stored root. Not built yet: no call returns it. Next: rebuild it from the
+        /// contribution's blob.
         ProofMismatch,
-        /// The two records differ. Next: open two copies of one record.
+        /// The two records differ. Not built yet: no call returns it. Next: open two copies of one record.
         NotADuplicate,
-        /// The Datanet's pot cannot pay the call. Next: fund it, or pay yourself.
+        /// The Datanet's pot cannot pay the call. Not built yet: no call returns it. Next: fund it, or pay yourself.
         PotTooLow,
         /// No Datanet has this number. Next: check the number.
         UnknownDatanet,
@@ -578,6 +592,8 @@ pub mod pallet {
         NoNewLeaves,
         /// The mountain range is full. Next: create another Datanet.
         RangeFull,
+        /// More records than the blob has room for: each takes two bytes or more. Next: give the blob's own counts.
+        TooManyRecords,
     }
 
     #[pallet::hooks]
@@ -642,6 +658,10 @@ pub mod pallet {
         ///
         /// `root` is the Merkle root over the record leaves, `content` the content id of the blob, `records` and
         /// `bytes` its counts; `hashes` must be absent. Holds storage and risk deposits. Emits [`Event::Revealed`].
+        ///
+        /// The lowest sequence owns a root: a later contribution that waits for its verdict is rejected as a duplicate
+        /// ([`Event::Rejected`]); where one was accepted already, the commit deposit is freed and nothing is stored
+        /// ([`Event::RevealSuperseded`]).
         #[pallet::call_index(7)]
         #[pallet::weight(T::WeightInfo::reveal())]
         #[allow(clippy::too_many_arguments, reason = "the protocol's arguments")]
@@ -728,9 +748,9 @@ pub mod pallet {
             Votes::<T>::get(datanet, contribution)
         }
 
-        /// The commitment with this hash, while it is open.
-        pub fn commitment(hash: Hash) -> Option<Commitment<T::AccountId>> {
-            Commitments::<T>::get(hash)
+        /// The commitment of `who` with this hash, while it is open.
+        pub fn commitment(who: T::AccountId, hash: Hash) -> Option<Commitment> {
+            Commitments::<T>::get(who, hash)
         }
 
         /// The snapshot, if it was taken.

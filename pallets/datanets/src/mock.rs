@@ -70,8 +70,6 @@ impl pallet_balances::Config for Test {
 }
 
 parameter_types! {
-    pub static CommitsPerDay: u32 = 1_000;
-    pub static SnapshotInterval: u32 = 1;
     pub TreasuryAccount: AccountId = TREASURY;
 }
 
@@ -95,8 +93,7 @@ impl pallet_datanets::Config for Test {
     type Currency = Balances;
     type Clock = BlockClock;
     type Treasury = TreasuryAccount;
-    type CommitsPerDay = CommitsPerDay;
-    type SnapshotInterval = SnapshotInterval;
+    type WeightInfo = crate::weights::SubstrateWeight<Test>;
 }
 
 /// Runs `test` on a fresh chain at block 1 and checks every invariant afterwards.

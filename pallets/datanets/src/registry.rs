@@ -3,7 +3,7 @@
 use crate::{
     deposits,
     types::{CuratorList, Datanet, Kind, Name, Rule, Status, MAX_CURATORS},
-    Config, Curators, Datanets, Error, Event, HoldReason, NextDatanet, Pallet,
+    Config, Curators, Datanets, Error, Event, HoldReason, NextDatanet, Pallet, Params,
 };
 use frame::{deps::sp_runtime::ArithmeticError, prelude::*};
 use weft_protocol::{hash::Hash, mmr::Mmr};
@@ -23,7 +23,7 @@ impl<T: Config> Pallet<T> {
         Self::ensure_rule(rule)?;
         let datanet = NextDatanet::<T>::get();
         NextDatanet::<T>::put(datanet.checked_add(1).ok_or(ArithmeticError::Overflow)?);
-        let deposit = T::DatanetDeposit::get();
+        let deposit = Params::<T>::get().datanet_deposit;
         deposits::hold::<T>(HoldReason::Datanet, &owner, deposit)?;
         Datanets::<T>::insert(
             datanet,

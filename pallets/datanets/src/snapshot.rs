@@ -2,7 +2,7 @@
 
 use crate::{
     types::{ContributionState, RecordOwner, RecordProof},
-    Config, Contributions, Datanets, Error, Event, Pallet, Snapshots,
+    Config, Contributions, Datanets, Error, Event, Pallet, Params, Snapshots,
 };
 use frame::{deps::sp_runtime::ArithmeticError, prelude::*};
 use weft_protocol::merkle;
@@ -15,7 +15,7 @@ impl<T: Config> Pallet<T> {
         let now = T::Clock::now();
         let last = net.snapshots.checked_sub(1).and_then(|s| Snapshots::<T>::get(datanet, s));
         if let Some(last) = &last {
-            let next = last.block.saturating_add(T::SnapshotInterval::get());
+            let next = last.block.saturating_add(Params::<T>::get().snapshot_interval);
             ensure!(now >= next, Error::<T>::SnapshotTooSoon);
         }
         ensure!(net.leaves > last.map_or(0, |s| s.leaves), Error::<T>::NoNewLeaves);

@@ -2,8 +2,8 @@
 
 use crate::{
     types::{ContributionState, MAX_OPEN},
-    Activities, CommitHead, CommitQueue, Commitments, Config, Contributions, Datanets, HoldReason, NextDatanet,
-    NextSequence, Pallet, Peaks, RecordIndex, RiskBounds, RiskQueue, Roots, Snapshots, Vouchers,
+    Activities, Clusters, CommitHead, CommitQueue, Commitments, Config, Contributions, Datanets, HoldReason,
+    NextDatanet, NextSequence, Pallet, Peaks, RecordIndex, RiskBounds, RiskQueue, Roots, Snapshots, Vouchers,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame::{
@@ -32,30 +32,38 @@ impl<T: Config> Pallet<T> {
         Self::check_queues()
     }
 
-    /// D1: what is held equals what is recorded, for each account and reason.
+    /// D1: what is held equals what is recorded, for each account of the chain and each reason.
     fn check_deposits() -> Check {
-        // In the order of `HoldReason`: Datanet, Commit, Storage, Risk.
-        let mut recorded: BTreeMap<T::AccountId, [u128; 4]> = BTreeMap::new();
+        // In the order of `HoldReason`.
+        let reasons =
+            [HoldReason::Datanet, HoldReason::Commit, HoldReason::Storage, HoldReason::Risk, HoldReason::Cluster];
+        let mut recorded: BTreeMap<T::AccountId, [u128; 5]> = BTreeMap::new();
         for net in Datanets::<T>::iter_values() {
             let [held, ..] = recorded.entry(net.owner).or_default();
             sum(held, net.deposit)?;
         }
-        for commitment in Commitments::<T>::iter_values() {
-            let [_, held, ..] = recorded.entry(commitment.account).or_default();
+        for (who, _, commitment) in Commitments::<T>::iter() {
+            let [_, held, ..] = recorded.entry(who).or_default();
             sum(held, commitment.deposit)?;
         }
         for item in Contributions::<T>::iter_values() {
-            let [_, _, storage, risk] = recorded.entry(item.owner).or_default();
+            let [_, _, storage, risk, _] = recorded.entry(item.owner).or_default();
             sum(storage, item.storage)?;
             sum(risk, item.risk)?;
         }
-        let reasons = [HoldReason::Datanet, HoldReason::Commit, HoldReason::Storage, HoldReason::Risk];
-        for (who, amounts) in recorded {
+        for clustering in Clusters::<T>::iter_values() {
+            let [.., bond] = recorded.entry(clustering.poster).or_default();
+            sum(bond, clustering.bond)?;
+        }
+        for who in frame_system::Account::<T>::iter_keys() {
+            let amounts = recorded.remove(&who).unwrap_or_default();
             for (reason, amount) in reasons.iter().zip(amounts) {
                 let held = T::Currency::balance_on_hold(&(*reason).into(), &who);
                 ensure!(held == amount, "D1: holds are not the recorded deposits");
             }
         }
+        let nobody = recorded.values().all(|amounts| amounts.iter().all(|amount| *amount == 0));
+        ensure!(nobody, "D1: holds are not the recorded deposits");
         Ok(())
     }
 
@@ -133,8 +141,8 @@ impl<T: Config> Pallet<T> {
     fn check_counts() -> Check {
         let mut open_by_account: BTreeMap<T::AccountId, u32> = BTreeMap::new();
         let mut open_by_datanet: BTreeMap<u32, u32> = BTreeMap::new();
-        for commitment in Commitments::<T>::iter_values() {
-            let open = open_by_account.entry(commitment.account).or_default();
+        for (who, _, commitment) in Commitments::<T>::iter() {
+            let open = open_by_account.entry(who).or_default();
             *open = open.saturating_add(1);
             let open = open_by_datanet.entry(commitment.datanet).or_default();
             *open = open.saturating_add(1);
@@ -166,13 +174,13 @@ impl<T: Config> Pallet<T> {
     /// D7: every deposit that time frees or forfeits waits in its queue.
     fn check_queues() -> Check {
         let (head, end) = (CommitHead::<T>::get(), NextSequence::<T>::get());
-        for (hash, commitment) in Commitments::<T>::iter() {
+        for (who, hash, commitment) in Commitments::<T>::iter() {
             let s = commitment.sequence;
             ensure!((head..end).contains(&s), "D7: a commitment outside the queue's bounds");
-            ensure!(CommitQueue::<T>::get(s) == Some(hash), "D7: a commitment outside the queue");
+            ensure!(CommitQueue::<T>::get(s) == Some((who, hash)), "D7: a commitment outside the queue");
         }
         ensure!(
-            CommitQueue::<T>::iter_values().all(|hash| Commitments::<T>::contains_key(hash)),
+            CommitQueue::<T>::iter_values().all(|(who, hash)| Commitments::<T>::contains_key(who, hash)),
             "D7: a queued commitment that does not exist"
         );
         let (head, tail) = RiskBounds::<T>::get();

@@ -4,10 +4,14 @@
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use frame::prelude::{BoundedVec, ConstU32, Debug};
+use frame::{
+    derive::{Deserialize, Serialize},
+    prelude::{BoundedVec, ConstU32, Debug},
+};
 use scale_info::TypeInfo;
-use weft_protocol::hash::Hash;
-use weft_traits::{DatanetId, SnapshotIndex};
+use weft_protocol::{economics::Params as Economics, hash::Hash};
+pub use weft_protocol::{economics::REVEAL_DELAY, mmr::MAX_PEAKS};
+use weft_traits::{Amount, DatanetId, SnapshotIndex};
 
 /// Number of a contribution inside its Datanet, in order of reveal.
 pub type ContributionIndex = u32;
@@ -16,12 +20,10 @@ pub type ReserveIndex = u32;
 
 /// Most curators of one Datanet. [`Votes`] keeps one bit for each.
 pub const MAX_CURATORS: u32 = 16;
-/// Most peaks of a mountain range: enough for 2^40 leaves.
-pub const MAX_PEAKS: u32 = 40;
 /// Most commitments that one account may have open.
 pub const MAX_OPEN: u32 = 32;
-/// Blocks between a commitment and its reveal, so that no block author can copy a reveal and still be first.
-pub const REVEAL_DELAY: u32 = 2;
+/// Fewest bytes of a record in its blob: one character and the end of its line.
+pub const MIN_RECORD: u64 = 2;
 /// Bytes of the unit in which storage is priced.
 pub const MIB: u64 = 1_048_576;
 /// Most contributions or snapshots that one view returns.
@@ -35,6 +37,47 @@ pub type CuratorList<AccountId> = BoundedVec<AccountId, ConstU32<MAX_CURATORS>>;
 pub type PeakList = BoundedVec<Hash, ConstU32<MAX_PEAKS>>;
 /// Record hashes of one contribution that the chain indexes, at most 64.
 pub type RecordHashes = BoundedVec<Hash, ConstU32<64>>;
+
+/// Parameters of the pallet, set in genesis and changed only by governance.
+#[derive(
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen, Serialize, Deserialize,
+)]
+#[serde(crate = "frame::derive::serde", rename_all = "camelCase", default)]
+pub struct Parameters {
+    /// Deposit of a Datanet.
+    pub datanet_deposit: Amount,
+    /// Deposit of a commitment.
+    pub commit_deposit: Amount,
+    /// Deposit of a contribution for each started MiB of its blob.
+    pub storage_deposit: Amount,
+    /// Deposit of a contribution against copying and malice.
+    pub risk_deposit: Amount,
+    /// Blocks in which a commitment can be revealed.
+    pub commit_window: u32,
+    /// Blocks after acceptance for which the risk deposit stays.
+    pub duplicate_window: u32,
+    /// Fewest blocks between two snapshots of a Datanet.
+    pub snapshot_interval: u32,
+    /// Most commitments of one account in a day.
+    pub commits_per_day: u32,
+}
+
+impl Default for Parameters {
+    /// The values of the `development` preset.
+    fn default() -> Self {
+        let fast = Economics::fast();
+        Self {
+            datanet_deposit: fast.datanet_deposit,
+            commit_deposit: fast.commit_deposit,
+            storage_deposit: fast.storage_deposit,
+            risk_deposit: fast.risk_deposit,
+            commit_window: fast.commit_window,
+            duplicate_window: fast.duplicate_window,
+            snapshot_interval: fast.snapshot_interval,
+            commits_per_day: fast.commits_per_day,
+        }
+    }
+}
 
 /// What the records of a Datanet are. Never changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
@@ -157,13 +200,11 @@ pub struct Datanet<AccountId> {
     pub curators_version: u32,
 }
 
-/// A promise to reveal a contribution.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
-pub struct Commitment<AccountId> {
+/// A promise to reveal a contribution. Its key says who made it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+pub struct Commitment {
     /// The Datanet.
     pub datanet: DatanetId,
-    /// Who committed.
-    pub account: AccountId,
     /// Position in the order of all commitments of the chain: the lowest owns a record.
     pub sequence: u64,
     /// Clock value of `commit`.

@@ -6,7 +6,11 @@
 #![allow(missing_docs, reason = "the methods are named after the calls")]
 
 use core::marker::PhantomData;
-use frame::prelude::{frame_system, Get, Weight};
+use frame::{
+    deps::frame_support::weights::RuntimeDbWeight,
+    prelude::{frame_system, Get, Weight},
+    weights_prelude::RocksDbWeight,
+};
 
 /// Weights of this pallet.
 pub trait WeightInfo {
@@ -31,95 +35,99 @@ const BASE: u64 = 60_000_000;
 /// Compute time of one hold, release or transfer.
 const MONEY: u64 = 40_000_000;
 
-fn parts<T: frame_system::Config>(time: u64, reads: u64, writes: u64) -> Weight {
+fn parts<D: Get<RuntimeDbWeight>>(time: u64, reads: u64, writes: u64) -> Weight {
     // 4 KiB of proof for each item read: more than any value of this pallet takes.
-    Weight::from_parts(time, 4_096u64.saturating_mul(reads))
-        .saturating_add(T::DbWeight::get().reads_writes(reads, writes))
+    Weight::from_parts(time, 4_096u64.saturating_mul(reads)).saturating_add(D::get().reads_writes(reads, writes))
 }
 
-/// Weights on the database of `T`.
-pub struct SubstrateWeight<T>(PhantomData<T>);
+/// Weights on a database of these costs.
+pub struct Bounds<D>(PhantomData<D>);
 
-impl<T: frame_system::Config> SubstrateWeight<T> {
+/// Weights on the database of `T`.
+pub type SubstrateWeight<T> = Bounds<<T as frame_system::Config>::DbWeight>;
+
+impl<D: Get<RuntimeDbWeight>> Bounds<D> {
     /// Two looks at either queue, as every call on contributions takes.
     fn queues() -> Weight {
         Self::expire().saturating_add(Self::free_risk()).saturating_mul(2)
     }
 }
 
-impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
+impl<D: Get<RuntimeDbWeight>> WeightInfo for Bounds<D> {
     fn create() -> Weight {
-        parts::<T>(BASE.saturating_add(MONEY), 2u64.saturating_add(ACCOUNT), 2u64.saturating_add(ACCOUNT))
+        parts::<D>(BASE.saturating_add(MONEY), 3u64.saturating_add(ACCOUNT), 2u64.saturating_add(ACCOUNT))
     }
     fn set_curators(n: u32) -> Weight {
         // Every pair of accounts is compared.
         let pairs = u64::from(n).saturating_mul(u64::from(n)).saturating_mul(100_000);
-        parts::<T>(BASE.saturating_add(pairs), 2, 2)
+        parts::<D>(BASE.saturating_add(pairs), 2, 2)
     }
     fn commit() -> Weight {
-        parts::<T>(BASE.saturating_add(MONEY), 7u64.saturating_add(ACCOUNT), 5u64.saturating_add(ACCOUNT))
+        parts::<D>(BASE.saturating_add(MONEY), 8u64.saturating_add(ACCOUNT), 5u64.saturating_add(ACCOUNT))
             .saturating_add(Self::queues())
     }
     fn reveal() -> Weight {
-        parts::<T>(
-            BASE.saturating_add(MONEY.saturating_mul(3)),
-            8u64.saturating_add(ACCOUNT),
-            6u64.saturating_add(ACCOUNT),
+        // With the rejection of a later contribution of the same root.
+        parts::<D>(
+            BASE.saturating_add(MONEY.saturating_mul(5)),
+            12u64.saturating_add(ACCOUNT.saturating_mul(2)),
+            10u64.saturating_add(ACCOUNT.saturating_mul(2)),
         )
         .saturating_add(Self::queues())
     }
     fn review() -> Weight {
-        parts::<T>(
+        parts::<D>(
             BASE.saturating_add(MONEY.saturating_mul(3)),
-            10u64.saturating_add(ACCOUNT.saturating_mul(2)),
+            11u64.saturating_add(ACCOUNT.saturating_mul(2)),
             9u64.saturating_add(ACCOUNT.saturating_mul(2)),
         )
         .saturating_add(Self::queues())
     }
     fn snapshot() -> Weight {
-        parts::<T>(BASE, 4, 2).saturating_add(Self::queues())
+        parts::<D>(BASE, 5, 2).saturating_add(Self::queues())
     }
     fn idle() -> Weight {
-        parts::<T>(BASE, 4, 2)
+        parts::<D>(BASE, 5, 2)
     }
     fn expire() -> Weight {
-        parts::<T>(
+        parts::<D>(
             MONEY.saturating_mul(2),
-            6u64.saturating_add(ACCOUNT.saturating_mul(2)),
+            7u64.saturating_add(ACCOUNT.saturating_mul(2)),
             5u64.saturating_add(ACCOUNT.saturating_mul(2)),
         )
     }
     fn free_risk() -> Weight {
-        parts::<T>(MONEY.saturating_mul(2), 4u64.saturating_add(ACCOUNT), 3u64.saturating_add(ACCOUNT))
+        parts::<D>(MONEY.saturating_mul(2), 5u64.saturating_add(ACCOUNT), 3u64.saturating_add(ACCOUNT))
     }
 }
 
+/// The slower of the two databases that a node can use.
 impl WeightInfo for () {
     fn create() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::create()
     }
-    fn set_curators(_n: u32) -> Weight {
-        Weight::from_parts(BASE, 0)
+    fn set_curators(n: u32) -> Weight {
+        Bounds::<RocksDbWeight>::set_curators(n)
     }
     fn commit() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::commit()
     }
     fn reveal() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::reveal()
     }
     fn review() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::review()
     }
     fn snapshot() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::snapshot()
     }
     fn idle() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::idle()
     }
     fn expire() -> Weight {
-        Weight::from_parts(MONEY, 0)
+        Bounds::<RocksDbWeight>::expire()
     }
     fn free_risk() -> Weight {
-        Weight::from_parts(MONEY, 0)
+        Bounds::<RocksDbWeight>::free_risk()
     }
 }

@@ -57,6 +57,12 @@ impl<T: Config> JobControl<T::AccountId> for Pallet<T> {
     fn finalise(job: JobId, result: RunResult<T::AccountId>) -> Result<Option<ModelId>, DispatchError> {
         Self::do_finalise(job, result)
     }
+
+    fn forget(job: JobId) {
+        if Jobs::<T>::get(job).is_some_and(|stored| matches!(stored.state, JobState::Failed(_))) {
+            Recipes::<T>::remove(job);
+        }
+    }
 }
 
 impl<T: Config> ModelInspect<T::AccountId> for Pallet<T> {

@@ -210,9 +210,12 @@ impl<T: Config> Pallet<T> {
         let mut data = Vec::new();
         for input in &spec.inputs {
             let known = T::Datanets::snapshot(input.datanet, input.snapshot).filter(|snapshot| snapshot.records > 0);
-            let Some((snapshot, count)) = known.and_then(|s| u32::try_from(s.records).ok().map(|count| (s, count)))
-            else {
+            let Some(snapshot) = known else {
                 draft.refuse(Error::<T>::UnknownSnapshot);
+                return None;
+            };
+            let Ok(count) = u32::try_from(snapshot.records) else {
+                draft.refuse(Error::<T>::TooManyRecords);
                 return None;
             };
             records = records.saturating_add(snapshot.records);
@@ -232,7 +235,7 @@ impl<T: Config> Pallet<T> {
             });
         }
         let Ok(records) = u32::try_from(records) else {
-            draft.refuse(Error::<T>::AmountTooLarge);
+            draft.refuse(Error::<T>::TooManyRecords);
             return None;
         };
         draft.records = records;
@@ -378,22 +381,45 @@ impl<T: Config> Pallet<T> {
         deadline.is_some_and(|deadline| T::Clock::now() > deadline)
     }
 
-    /// Expires open jobs, a few per block, round robin.
+    /// Weight of `submit_job` with that many Datanets.
+    pub(crate) fn submit_weight(inputs: u32) -> Weight {
+        <T::WeightInfo as crate::WeightInfo>::submit_job(inputs).saturating_add(T::Permissions::consume_weight(inputs))
+    }
+
+    /// Weight of the end of an open job, with the return of its grants' uses.
+    pub(crate) fn cancel_weight() -> Weight {
+        <T::WeightInfo as crate::WeightInfo>::cancel_job().saturating_add(T::Permissions::end_weight(MAX_INPUTS))
+    }
+
+    /// Weight of the heaviest transition that `poke` can bring about.
+    pub(crate) fn poke_weight() -> Weight {
+        <T::WeightInfo as crate::WeightInfo>::poke().saturating_add(T::Permissions::end_weight(MAX_INPUTS))
+    }
+
+    /// Expires open jobs in the order of their numbers, a few per block.
+    ///
+    /// No job becomes open again, and limits grow with the numbers, so one pointer that never goes back finds them: it
+    /// stops at the first open job that is not due. Where governance shortened T_open, a later job may be due before that
+    /// one; it waits for it, or for `poke`.
     pub(crate) fn sweep(remaining: Weight) -> Weight {
-        let one = <T::WeightInfo as crate::WeightInfo>::cancel_job();
+        let one = Self::cancel_weight();
         let mut used = T::DbWeight::get().reads_writes(2, 1);
         let end = NextJob::<T>::get();
-        if end == 0 || used.saturating_add(one).any_gt(remaining) {
+        if used.saturating_add(one).any_gt(remaining) {
             return Weight::zero();
         }
         let start = Sweep::<T>::get();
-        let mut job = if start < end { start } else { 0 };
-        for _ in 0..SWEEP.min(end) {
-            if used.saturating_add(one).any_gt(remaining) {
+        let mut job = start;
+        for _ in 0..SWEEP {
+            if job >= end || used.saturating_add(one).any_gt(remaining) {
                 break;
             }
-            let due = Jobs::<T>::get(job).is_some_and(|j| j.state == JobState::Open && Self::is_past(j.deadline));
-            if due {
+            let open = Jobs::<T>::get(job).filter(|stored| stored.state == JobState::Open);
+            if let Some(stored) = open {
+                if !Self::is_past(stored.deadline) {
+                    used.saturating_accrue(T::DbWeight::get().reads(1));
+                    break;
+                }
                 // An error leaves the job for `poke`, which reports it.
                 let _ = with_transaction(|| match Self::transit(job, JobEvent::OpenTimeout, None) {
                     Ok(()) => TransactionOutcome::Commit(DispatchResult::Ok(())),
@@ -404,11 +430,10 @@ impl<T: Config> Pallet<T> {
                 used.saturating_accrue(T::DbWeight::get().reads(1));
             }
             job = job.saturating_add(1);
-            if job >= end {
-                job = 0;
-            }
         }
-        Sweep::<T>::put(job);
+        if job != start {
+            Sweep::<T>::put(job);
+        }
         used
     }
 

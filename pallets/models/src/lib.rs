@@ -78,7 +78,9 @@ pub mod pallet {
         type Attribution: AttributionBook<Self::AccountId>;
         /// Where licence prices go.
         type Revenue: RevenueSink<Self::AccountId>;
-        /// Who activates base models: the registrar track.
+        /// Account that takes forfeited deposits.
+        type Treasury: Get<Self::AccountId>;
+        /// Who activates and retires base models: the registrar track.
         type Registrar: EnsureOrigin<Self::RuntimeOrigin>;
         /// Weights of the calls.
         type WeightInfo: WeightInfo;
@@ -121,7 +123,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type Jobs<T: Config> = StorageMap<_, Twox64Concat, JobId, Job<T::AccountId>>;
 
-    /// Encoded recipes, kept so that everyone can recompute a run. A job that ends before it was taken loses its recipe.
+    /// Encoded recipes, kept so that everyone can recompute a run. A job that ends before it was taken loses its recipe,
+    /// one that fails with the memory of its run.
     ///
     /// - Key: job id
     /// - Value: SCALE encoding of the recipe
@@ -141,7 +144,9 @@ pub mod pallet {
     #[pallet::storage]
     pub type Models<T: Config> = StorageMap<_, Twox64Concat, ModelId, Model<T::AccountId>>;
 
-    /// Prices by version; version 0 is free and holds from the mint.
+    /// Prices by version, at most 64 for a model; version 0 is free and holds from the mint.
+    ///
+    /// Vouchers name a version, so one that was in force stays for 30 days at least.
     ///
     /// - Keys: model id, price version
     /// - Value: [`Price`]
@@ -155,7 +160,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type Series<T: Config> = StorageMap<_, Twox64Concat, u32, ModelSeries<T::AccountId>>;
 
-    /// First job that the next idle sweep looks at.
+    /// First job that may be open: the sweep has done with all before it.
     ///
     /// - Value: job id
     #[pallet::storage]
@@ -286,77 +291,90 @@ pub mod pallet {
             /// New data share in ppm.
             data: u32,
         },
+        /// A base model that waited for the registrar was refused; its root is free again.
+        BaseModelRemoved {
+            /// Root of the base model.
+            root: Hash,
+            /// Deposit sent to the treasury.
+            forfeited: Amount,
+        },
     }
 
     /// Why a call was refused.
     #[pallet::error]
     pub enum Error<T> {
-        /// No base model has this root. Register it first, or copy the root from the list of base models.
+        /// No base model has this root. Next: register it first, or copy the root from the list of base models.
         UnknownBase,
-        /// A base model with this root exists already. Use it.
+        /// A base model with this root exists already. Next: use it.
         BaseExists,
-        /// The shape of the base model is outside the bounds that the network can run. Check its fields.
+        /// The shape of the base model is outside the bounds that the network can run. Next: check its fields.
         ShapeOutOfBounds,
-        /// The base model is not active. Wait for the registrar, or choose another one.
+        /// The base model is not active. Next: wait for the registrar, or choose another one.
         BaseNotActive,
-        /// The job names no Datanet. Name at least one.
+        /// The job names no Datanet. Next: name at least one.
         GrantMissing,
-        /// The job's Datanets are not in ascending order, or one is named twice. Sort them by id.
+        /// The job's Datanets are not in ascending order, or one is named twice. Next: sort them by id.
         InputsUnsorted,
-        /// A snapshot that the job names does not exist, or holds no records. Take a snapshot first.
+        /// A snapshot that the job names does not exist, or holds no records. Next: take a snapshot first.
         UnknownSnapshot,
-        /// The recipe does not decode or breaks a bound. Compare it with the table of recipe fields.
+        /// The recipe does not decode or breaks a bound. Next: compare it with the table of recipe fields.
         RecipeOutOfBounds,
-        /// The class of the job cannot run it. Use the exact class `cpu-f32/1`.
+        /// The class of the job cannot run it. Next: use the exact class `cpu-f32/1`.
         ClassUnsupported,
-        /// Tier Spot is not built yet. Use tier Full.
+        /// Tier Spot is not built yet. Next: use tier Full.
         SpotNotBuilt,
-        /// Method qlora is not built yet. Use lora.
+        /// Method qlora is not built yet. Next: use lora.
         QloraNotBuilt,
-        /// Jobs that start from a model are not built yet. Start from a base model.
+        /// Jobs that start from a model are not built yet. Next: start from a base model.
         ParentNotBuilt,
-        /// The declared value is below the least one. Raise it.
+        /// The declared value is below the least one. Next: raise it.
         ValueTooLow,
-        /// The declared value is above the cap of this stage. Lower it.
+        /// The declared value is above the cap of this stage. Next: lower it.
         ValueAboveCap,
-        /// The five shares do not sum to 1,000,000. Correct the split.
+        /// The five shares do not sum to 1,000,000. Next: correct the split.
         SplitSumWrong,
-        /// The treasury or stakers' share is below its floor. Raise it.
+        /// The treasury or stakers' share is below its floor. Next: raise it.
         ShareBelowFloor,
-        /// The data share is outside the range of the licences. Move it into the range shown by the quote.
+        /// The data share is outside the range of the licences. Next: move it into the range shown by the quote.
         DataShareOutOfRange,
-        /// Attribution method 1 needs a data pool with equal bounds. Ask for a licence with one value.
+        /// Attribution method 1 needs a data pool with equal bounds. Next: ask for a licence with one value.
         PoolRangeOpen,
-        /// A licence asks for attribution and the recipe has it off. Turn attribution on.
+        /// A licence asks for attribution and the recipe has it off. Next: turn attribution on.
         AttributionRequired,
-        /// The licences have no purpose in common that includes training. Leave one Datanet out.
+        /// The licences have no purpose in common that includes training. Next: leave one Datanet out.
         TermsConflict,
-        /// Fewer oracles than the tier's verifiers plus one support the class. Lower the tier, or wait for oracles.
+        /// Fewer oracles than the tier's verifiers plus one support the class. Next: lower the tier, or wait for
+        /// oracles.
         TooFewVerifiers,
-        /// The tier names fewer verifiers than this chain asks for. Raise the tier.
+        /// The tier names fewer verifiers than this chain asks for. Next: raise the tier.
         TierTooLow,
-        /// The tier names more than eight verifiers. Lower the tier.
+        /// The tier names more than eight verifiers. Next: lower the tier.
         TierTooHigh,
-        /// An amount of the job is too large to compute with. Lower fee, value or size.
+        /// An amount of the job is too large to compute with. Next: lower fee, value or size.
         AmountTooLarge,
-        /// No job has this number. Check it.
+        /// No job has this number. Next: check it.
         UnknownJob,
-        /// The job's state does not allow this. Look at its state.
+        /// The job's state does not allow this. Next: look at its state.
         WrongState,
-        /// Nothing is due. Try again after the deadline shown for the job.
+        /// Nothing is due. Next: try again after the deadline shown for the job.
         NotDue,
-        /// Only the job's builder may do this. Sign with the builder's account.
+        /// Only the job's builder may do this. Next: sign with the builder's account.
         NotBuilder,
-        /// No model has this number. Check it.
+        /// No model has this number. Next: check it.
         UnknownModel,
-        /// Only the model's owner may do this. Sign with the owner's account.
+        /// Only the model's owner may do this. Next: sign with the owner's account.
         NotModelOwner,
-        /// The model has too many generations below it. Start from an earlier one.
+        /// The model has too many generations below it. Not built yet: no call returns it. Next: start from an earlier one.
         TooDeep,
-        /// A price version is waiting for its notice to pass. Try again afterwards.
+        /// A price version is waiting for its notice to pass. Next: try again afterwards.
         PriceNoticePending,
-        /// The verification escrow cannot pay this. Report it: a job's escrow covers all of its verifiers.
+        /// The verification escrow cannot pay this. Next: report it: a job's escrow covers all of its verifiers.
         EscrowTooLow,
+        /// The snapshots hold more records than one job can take, 4,294,967,295 in all. Next: leave a Datanet out.
+        TooManyRecords,
+        /// The model has 64 price versions and vouchers may still name the oldest. Next: try again when it has been out of
+        /// force for 30 days.
+        TooManyPrices,
     }
 
     #[pallet::hooks]
@@ -397,13 +415,27 @@ pub mod pallet {
             Self::do_activate(root)
         }
 
+        /// Closes a base model to jobs.
+        ///
+        /// - `root`: root of the base model
+        ///
+        /// An active one stays for old models and takes no new job. One that still waits is removed with its deposit, which
+        /// goes to the treasury: whoever registers a root with wrong parts must not keep others from it. Emits
+        /// [`Event::BaseModelRetired`] or [`Event::BaseModelRemoved`].
+        #[pallet::call_index(2)]
+        #[pallet::weight(T::WeightInfo::retire())]
+        pub fn retire(origin: OriginFor<T>, root: Hash) -> DispatchResult {
+            T::Registrar::ensure_origin(origin)?;
+            Self::do_retire(root)
+        }
+
         /// Submits a training job and puts fee, verification and licence price on hold.
         ///
         /// - `spec`: base, Datanets with their permissions, recipe, tier, fee, value, split
         ///
         /// Consumes one use of each grant. Emits [`Event::JobSubmitted`].
         #[pallet::call_index(4)]
-        #[pallet::weight(T::WeightInfo::submit_job(u32::try_from(spec.inputs.len()).unwrap_or(MAX_INPUTS)))]
+        #[pallet::weight(Pallet::<T>::submit_weight(u32::try_from(spec.inputs.len()).unwrap_or(MAX_INPUTS)))]
         pub fn submit_job(origin: OriginFor<T>, spec: alloc::boxed::Box<JobSpec>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_submit(who, *spec)
@@ -415,7 +447,7 @@ pub mod pallet {
         ///
         /// Emits [`Event::JobCancelled`].
         #[pallet::call_index(5)]
-        #[pallet::weight(T::WeightInfo::cancel_job())]
+        #[pallet::weight(Pallet::<T>::cancel_weight())]
         pub fn cancel_job(origin: OriginFor<T>, job: JobId) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_cancel(who, job)
@@ -440,7 +472,7 @@ pub mod pallet {
         ///
         /// Emits the events of the transitions.
         #[pallet::call_index(12)]
-        #[pallet::weight(T::WeightInfo::poke())]
+        #[pallet::weight(Pallet::<T>::poke_weight())]
         pub fn poke(origin: OriginFor<T>, job: JobId) -> DispatchResult {
             ensure_signed(origin)?;
             Self::do_poke(job)

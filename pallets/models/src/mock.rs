@@ -21,6 +21,7 @@ pub(crate) const ORACLE: AccountId32 = AccountId32::new([2; 32]);
 pub(crate) const VERIFIER: AccountId32 = AccountId32::new([3; 32]);
 pub(crate) const STRANGER: AccountId32 = AccountId32::new([4; 32]);
 pub(crate) const POT: AccountId32 = AccountId32::new([9; 32]);
+pub(crate) const TREASURY: AccountId32 = AccountId32::new([8; 32]);
 pub(crate) const BASE: Hash = [7; 32];
 pub(crate) const STAKE: Amount = 1_500 * WEFT;
 pub(crate) const OPEN: u32 = 60;
@@ -58,6 +59,9 @@ parameter_types! {
     pub static Refuse: bool = false;
     pub static Expiry: Option<u32> = None;
     pub static Poked: Vec<JobId> = Vec::new();
+    /// What `is_running` answers instead of the job's own state.
+    pub static Running: Option<bool> = None;
+    pub TreasuryAccount: AccountId32 = TREASURY;
     pub static Settled: Vec<GrantId> = Vec::new();
     pub static Restored: Vec<GrantId> = Vec::new();
     pub static PaidParts: Vec<LicencePart> = Vec::new();
@@ -93,11 +97,11 @@ impl DatanetInspect<AccountId32> for Data {
         true
     }
     fn snapshot(id: DatanetId, index: SnapshotIndex) -> Option<SnapshotInfo> {
-        (id < 10 && index < 2).then(|| SnapshotInfo {
+        (id < 10 && index < 4).then(|| SnapshotInfo {
             root: [id as u8 + 1; 32],
             leaves: 2,
-            // Snapshot 1 is empty.
-            records: if index == 0 { 30 } else { 0 },
+            // Snapshot 1 is empty, 2 beyond what a job can count, 3 alone at its limit.
+            records: [30, 0, 1 << 32, u64::from(u32::MAX)][index as usize],
             bytes: 6_000,
             block: 1,
         })
@@ -139,6 +143,12 @@ impl PermissionCheck<AccountId32> for Grants {
     fn is_live(_: GrantId) -> bool {
         true
     }
+    fn consume_weight(inputs: u32) -> Weight {
+        Weight::from_parts(1_000, 0).saturating_mul(u64::from(inputs))
+    }
+    fn end_weight(grants: u32) -> Weight {
+        Weight::from_parts(100, 0).saturating_mul(u64::from(grants))
+    }
     fn shares(_: DatanetId, _: LicenceVersion) -> Option<PartShares> {
         None
     }
@@ -176,9 +186,19 @@ impl RunControl for Runs {
         Poked::mutate(|list| list.push(job));
         Ok(())
     }
+    fn is_running(job: JobId) -> bool {
+        let state = pallet_models::Jobs::<Test>::get(job).map(|stored| stored.state);
+        Running::get().unwrap_or_else(|| state.is_some_and(|state| state.has_run()))
+    }
 }
 
 pub struct Book;
+impl Book {
+    /// Loses the weights of a model.
+    pub(crate) fn forget(model: ModelId) {
+        WEIGHTS.with_borrow_mut(|map| map.remove(&model));
+    }
+}
 impl AttributionBook<AccountId32> for Book {
     fn record(model: ModelId, weights: TrainingWeights) -> DispatchResult {
         WEIGHTS.with_borrow_mut(|map| map.insert(model, weights));
@@ -207,6 +227,9 @@ impl RevenueSink<AccountId32> for Revenue {
     fn settled(_: ModelId, _: Epoch) -> bool {
         false
     }
+    fn epoch_over(_: ModelId, _: Epoch) -> bool {
+        false
+    }
 }
 
 impl pallet_models::Config for Test {
@@ -219,6 +242,7 @@ impl pallet_models::Config for Test {
     type Runs = Runs;
     type Attribution = Book;
     type Revenue = Revenue;
+    type Treasury = TreasuryAccount;
     type Registrar = EnsureRoot<AccountId32>;
     type WeightInfo = ();
 }
@@ -333,6 +357,7 @@ fn reset() {
     Refuse::set(false);
     Expiry::set(None);
     Poked::take();
+    Running::take();
     Settled::take();
     Restored::take();
     PaidParts::take();
@@ -355,7 +380,7 @@ pub(crate) fn new_ext() -> TestState {
             balances: [BUILDER, ORACLE, VERIFIER, STRANGER]
                 .map(|who| (who, 10_000 * WEFT))
                 .into_iter()
-                .chain([(POT, 1_000_000_000)])
+                .chain([(POT, 1_000_000_000), (TREASURY, 1_000_000_000)])
                 .collect(),
             ..Default::default()
         },

@@ -2,7 +2,10 @@
 
 use crate::{pallet::*, types::*};
 use codec::DecodeAll;
-use frame::{prelude::*, token::fungible::hold::Mutate};
+use frame::{
+    prelude::*,
+    token::{fungible::hold::Mutate, tokens::Restriction, Fortitude, Precision},
+};
 use weft_protocol::{hash::Hash, shape::ModelShape};
 
 impl<T: Config> Pallet<T> {
@@ -39,6 +42,35 @@ impl<T: Config> Pallet<T> {
             Ok(())
         })?;
         Self::deposit_event(Event::BaseModelActive { root });
+        Ok(())
+    }
+
+    /// Closes a base model: an active one to new jobs, a waiting one for good.
+    pub(crate) fn do_retire(root: Hash) -> DispatchResult {
+        let mut base = BaseModels::<T>::get(root).ok_or(Error::<T>::UnknownBase)?;
+        match base.status {
+            BaseStatus::Active => {
+                base.status = BaseStatus::Retired;
+                BaseModels::<T>::insert(root, base);
+                Self::deposit_event(Event::BaseModelRetired { root });
+            }
+            BaseStatus::Registered => {
+                if let Some(who) = base.registrant.filter(|_| base.deposit > 0) {
+                    T::Currency::transfer_on_hold(
+                        &HoldReason::BaseDeposit.into(),
+                        &who,
+                        &T::Treasury::get(),
+                        base.deposit,
+                        Precision::Exact,
+                        Restriction::Free,
+                        Fortitude::Force,
+                    )?;
+                }
+                BaseModels::<T>::remove(root);
+                Self::deposit_event(Event::BaseModelRemoved { root, forfeited: base.deposit });
+            }
+            BaseStatus::Retired | BaseStatus::Refuted => return Err(Error::<T>::WrongState.into()),
+        }
         Ok(())
     }
 

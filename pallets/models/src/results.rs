@@ -147,6 +147,13 @@ impl<T: Config> Pallet<T> {
         let newest = Prices::<T>::get(model, stored.price_version).ok_or(Error::<T>::UnknownModel)?;
         ensure!(newest.from <= now, Error::<T>::PriceNoticePending);
         let version = stored.price_version.checked_add(1).ok_or(ArithmeticError::Overflow)?;
+        if let Some(oldest) = version.checked_sub(MAX_PRICES) {
+            // A version is out of force since the next one holds. Vouchers that name it must have time to be redeemed.
+            let next = Prices::<T>::get(model, oldest.saturating_add(1)).map_or(now, |price| price.from);
+            let free = next.saturating_add(T::Clock::day().saturating_mul(PRICE_DAYS));
+            ensure!(now >= free, Error::<T>::TooManyPrices);
+            Prices::<T>::remove(model, oldest);
+        }
         let from = now.saturating_add(Params::<T>::get().price_notice);
         stored.price_version = version;
         Models::<T>::insert(model, stored);

@@ -1,13 +1,13 @@
-//! Invariants M1 to M5.
+//! Invariants M1 to M5, and the half of A2 that is seen from here: every model has training weights.
 //!
-//! M5 spans two pallets (the states Assigned to Disputed have exactly one run with locked stake); the half seen from
-//! here is that such a job has terms, and pallet-compute-oracles checks the other half.
+//! M5 spans two pallets: the jobs in the states Assigned to Disputed, and no others, have a run that has not ended. Both
+//! sides check it; that the run's stake is locked is the other pallet's part.
 
 use crate::pallet::*;
 use alloc::collections::BTreeMap;
 use frame::{deps::sp_runtime::TryRuntimeError, prelude::*, token::fungible::InspectHold};
 use weft_protocol::job::JobState;
-use weft_traits::Amount;
+use weft_traits::{Amount, AttributionBook, RunControl};
 
 impl<T: Config> Pallet<T> {
     /// Checks every invariant of this pallet.
@@ -15,33 +15,37 @@ impl<T: Config> Pallet<T> {
         Self::escrow_equals_holds()?;
         Self::splits_are_whole()?;
         Self::one_model_per_final_job()?;
-        Self::parents_are_older()
+        Self::parents_are_older()?;
+        Self::running_jobs_have_runs()
     }
 
-    /// M1: a builder's hold equals the escrow of its live jobs; base deposits likewise.
+    /// M1: what an account has on hold is the escrow of its live jobs and its base deposits, for each account of the chain.
     fn escrow_equals_holds() -> Result<(), TryRuntimeError> {
-        let mut escrow = BTreeMap::<[u8; 32], Amount>::new();
+        // In the order of `HoldReason`. Series are not built: nothing may be held for them.
+        let reasons = [HoldReason::Escrow, HoldReason::BaseDeposit, HoldReason::SeriesDeposit];
+        let mut recorded = BTreeMap::<[u8; 32], [Amount; 3]>::new();
         for (_, job) in Jobs::<T>::iter() {
             let total = job.escrow.total().ok_or("M1: escrow overflows")?;
             ensure!(!job.state.is_terminal() || total == 0, "M1: an ended job keeps escrow");
-            let entry = escrow.entry(job.builder.into()).or_default();
-            *entry = entry.saturating_add(total);
+            let [escrow, ..] = recorded.entry(job.builder.into()).or_default();
+            *escrow = escrow.saturating_add(total);
         }
-        for (who, total) in escrow {
-            let held = T::Currency::balance_on_hold(&HoldReason::Escrow.into(), &who.into());
-            ensure!(held == total, "M1: a builder's hold differs from the escrow of its jobs");
-        }
-        let mut deposits = BTreeMap::<[u8; 32], Amount>::new();
         for (_, base) in BaseModels::<T>::iter() {
             if let Some(who) = base.registrant {
-                let entry = deposits.entry(who.into()).or_default();
-                *entry = entry.saturating_add(base.deposit);
+                let [_, deposit, _] = recorded.entry(who.into()).or_default();
+                *deposit = deposit.saturating_add(base.deposit);
             }
         }
-        for (who, total) in deposits {
-            let held = T::Currency::balance_on_hold(&HoldReason::BaseDeposit.into(), &who.into());
-            ensure!(held == total, "M1: a registrant's hold differs from its deposits");
+        for who in frame_system::Account::<T>::iter_keys() {
+            let key: [u8; 32] = who.clone().into();
+            let amounts = recorded.remove(&key).unwrap_or_default();
+            for (reason, amount) in reasons.iter().zip(amounts) {
+                let held = T::Currency::balance_on_hold(&(*reason).into(), &who);
+                ensure!(held == amount, "M1: a hold differs from escrow and deposits");
+            }
         }
+        let nobody = recorded.values().all(|amounts| amounts.iter().all(|amount| *amount == 0));
+        ensure!(nobody, "M1: a hold differs from escrow and deposits");
         Ok(())
     }
 
@@ -60,11 +64,14 @@ impl<T: Config> Pallet<T> {
             if let Some(model) = job.model {
                 let stored = Models::<T>::get(model).ok_or("M3: a Final job's model is missing")?;
                 ensure!(stored.job == id, "M3: a model names another job");
+                ensure!(T::Attribution::training(model).is_some(), "A2: a model has no training weights");
                 minted = minted.saturating_add(1);
             }
             let recipe = Recipes::<T>::contains_key(id);
             let dropped = matches!(job.state, JobState::Cancelled | JobState::Expired);
-            ensure!(recipe != dropped, "M3: a recipe is missing, or kept for nothing");
+            // A failed job keeps its recipe as long as its run is kept.
+            let either = matches!(job.state, JobState::Failed(_));
+            ensure!(either || recipe != dropped, "M3: a recipe is missing, or kept for nothing");
         }
         let models = u32::try_from(Models::<T>::iter_keys().count()).unwrap_or(u32::MAX);
         ensure!(models == minted && models == NextModel::<T>::get(), "M3: a model has no Final job");
@@ -75,6 +82,14 @@ impl<T: Config> Pallet<T> {
     fn parents_are_older() -> Result<(), TryRuntimeError> {
         for (id, model) in Models::<T>::iter() {
             ensure!(model.lineage.iter().all(|parent| *parent < id), "M4: a parent is younger than its child");
+        }
+        Ok(())
+    }
+
+    /// M5: jobs from Assigned to Disputed have a run that has not ended, and no other has one.
+    fn running_jobs_have_runs() -> Result<(), TryRuntimeError> {
+        for (id, job) in Jobs::<T>::iter() {
+            ensure!(T::Runs::is_running(id) == job.state.has_run(), "M5: a job's state and its run disagree");
         }
         Ok(())
     }

@@ -23,6 +23,11 @@ pub const MAX_RECIPE: u32 = 33 * 1024;
 /// Most generations between a model and its first ancestor.
 pub const MAX_GENERATIONS: u32 = 8;
 
+/// Most price versions that a model keeps.
+pub const MAX_PRICES: u32 = 64;
+/// Days for which a price version is kept after it was replaced.
+pub const PRICE_DAYS: u32 = 30;
+
 /// A text of at most 64 bytes; longer texts stay off chain, by digest.
 pub type Name = BoundedVec<u8, ConstU32<64>>;
 /// A recipe in its SCALE encoding.

@@ -11,13 +11,15 @@ pub trait WeightInfo {
     fn register_base_model() -> Weight;
     /// Weight of `activate`.
     fn activate() -> Weight;
-    /// Weight of `submit_job` with `inputs` Datanets.
+    /// Weight of `retire`.
+    fn retire() -> Weight;
+    /// Weight of `submit_job` with `inputs` Datanets, without the use of their grants.
     fn submit_job(inputs: u32) -> Weight;
-    /// Weight of `cancel_job`.
+    /// Weight of `cancel_job`, without the return of the grants' uses.
     fn cancel_job() -> Weight;
     /// Weight of `set_prices`.
     fn set_prices() -> Weight;
-    /// Weight of `poke`.
+    /// Weight of `poke`, without the return of the grants' uses.
     fn poke() -> Weight;
 }
 
@@ -33,18 +35,24 @@ impl WeightInfo for () {
     fn activate() -> Weight {
         bound(60, 8_000, 2, 2)
     }
+    fn retire() -> Weight {
+        // With the transfer of the deposit: two accounts and their holds.
+        bound(140, 16_000, 6, 6)
+    }
     fn submit_job(inputs: u32) -> Weight {
         let n = u64::from(inputs);
-        bound(1_500, 120_000, 20, 14).saturating_add(bound(200, 12_000, 10, 5).saturating_mul(n))
+        // For each Datanet its snapshot, itself, and 16 reserves.
+        bound(1_500, 120_000, 20, 14).saturating_add(bound(100, 24_000, 18, 0).saturating_mul(n))
     }
     fn cancel_job() -> Weight {
         bound(400, 120_000, 24, 24)
     }
     fn set_prices() -> Weight {
-        bound(80, 12_000, 4, 3)
+        bound(80, 12_000, 5, 4)
     }
     fn poke() -> Weight {
-        // The heaviest transition ends a run: 8 verifiers, a jury, 64 challengers, a mint with 16 parts.
-        bound(6_000, 600_000, 400, 400)
+        // The heaviest transition mints: 16 parts with 17 payments each, 16 grants, 16 locks. Beside it 8 slashes with 20
+        // recipients each are executed, and a draw looks for room in 256 blocks.
+        bound(45_000, 3_200_000, 1_800, 1_550)
     }
 }

@@ -3,8 +3,9 @@
 use crate::{
     checks, deposits,
     types::{Cause, Grant, GrantState, Licence, Scope, Terms},
-    Config, Error, Event, Grants, HoldReason, Licences, NextGrant, Pallet, PruneNext,
+    Config, Error, Event, Grants, HoldReason, Licences, NextGrant, Pallet, Params, PruneAfter,
 };
+use alloc::vec::Vec;
 use frame::{deps::sp_runtime::ArithmeticError, prelude::*};
 use weft_traits::{Clock, DatanetId, GrantId, LicenceVersion};
 
@@ -34,7 +35,7 @@ impl<T: Config> Pallet<T> {
 
         let id = NextGrant::<T>::get();
         NextGrant::<T>::put(id.checked_add(1).ok_or(ArithmeticError::Overflow)?);
-        let deposit = T::GrantDeposit::get();
+        let deposit = Params::<T>::get().grant_deposit;
         deposits::hold::<T>(HoldReason::Grant, who, deposit)?;
         Grants::<T>::insert(id, Self::grant_of(who, datanet, version, scope, &licence.terms, deposit));
         Self::deposit_event(Event::Granted { grant: id, datanet, version, consumer: who.clone() });
@@ -78,9 +79,39 @@ impl<T: Config> Pallet<T> {
             ensure!(licence.terms.revocable, Error::<T>::NotRevocable);
         }
         grant.state = GrantState::Revoked(cause);
-        Grants::<T>::insert(id, grant);
         Self::deposit_event(Event::Revoked { grant: id, cause });
+        Self::keep_or_prune(id, grant);
         Ok(())
+    }
+
+    /// Removes a grant that no job can use and none holds.
+    pub(crate) fn do_prune(id: GrantId) -> DispatchResult {
+        let grant = Grants::<T>::get(id).ok_or(Error::<T>::UnknownGrant)?;
+        ensure!(Self::is_done(&grant), Error::<T>::GrantInUse);
+        Self::remove(id, &grant);
+        Ok(())
+    }
+
+    /// Stores a changed grant, or removes it when nothing can come of it any more: its deposit is free at once.
+    pub(crate) fn keep_or_prune(id: GrantId, grant: Grant<T::AccountId>) {
+        if Self::is_done(&grant) {
+            Self::remove(id, &grant);
+        } else {
+            Grants::<T>::insert(id, grant);
+        }
+    }
+
+    /// Whether data may go out under a grant.
+    ///
+    /// A job that runs finishes, whatever becomes of its grant; a new one needs an active grant that is not over.
+    pub(crate) fn is_open(grant: &Grant<T::AccountId>) -> bool {
+        grant.in_flight > 0 || (grant.state == GrantState::Active && !Self::is_expired(grant))
+    }
+
+    /// Whether no job can use a grant any more and none holds it. A request waits for its answer.
+    fn is_done(grant: &Grant<T::AccountId>) -> bool {
+        let over = grant.left == 0 || grant.state != GrantState::Active || Self::is_expired(grant);
+        over && grant.in_flight == 0 && grant.state != GrantState::Requested
     }
 
     /// Whether the last clock value of a grant is over.
@@ -88,32 +119,33 @@ impl<T: Config> Pallet<T> {
         grant.expiry.is_some_and(|end| T::Clock::now() > end)
     }
 
-    /// Removes what no job can use any more, looking at no more than `limit` grants in turn. Returns how many it looked
-    /// at.
+    /// Removes what no job can use any more, looking at no more than `limit` stored grants in turn. Returns how many it
+    /// looked at.
+    ///
+    /// Only an expiry is left for it to find: a grant that is used up or revoked goes when its last job ends. A round
+    /// follows the order of the storage, so removed grants cost nothing.
     pub(crate) fn prune_some(limit: u32) -> u32 {
-        let end = NextGrant::<T>::get();
-        if end == 0 {
+        if limit == 0 {
             return 0;
         }
-        let looks = limit.min(end);
-        let mut id = PruneNext::<T>::get();
-        for _ in 0..looks {
-            if id >= end {
-                id = 0;
+        let count = usize::try_from(limit).unwrap_or(usize::MAX);
+        let stored = match PruneAfter::<T>::get() {
+            Some(last) => Grants::<T>::iter_from(Grants::<T>::hashed_key_for(last)),
+            None => Grants::<T>::iter(),
+        };
+        let found: Vec<_> = stored.take(count).collect();
+        let looked = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        // A short round has reached the end; the next one begins at the front.
+        PruneAfter::<T>::set(if looked < limit { None } else { found.last().map(|(id, _)| *id) });
+        for (id, grant) in found {
+            if Self::is_done(&grant) {
+                Self::remove(id, &grant);
             }
-            if let Some(grant) = Grants::<T>::get(id) {
-                let over = grant.left == 0 || grant.state != GrantState::Active || Self::is_expired(&grant);
-                if over && grant.in_flight == 0 && grant.state != GrantState::Requested {
-                    Self::prune(id, &grant);
-                }
-            }
-            id = id.saturating_add(1);
         }
-        PruneNext::<T>::put(id);
-        looks
+        looked
     }
 
-    fn prune(id: GrantId, grant: &Grant<T::AccountId>) {
+    fn remove(id: GrantId, grant: &Grant<T::AccountId>) {
         Grants::<T>::remove(id);
         // Bounded: a grant has at most 16 envelopes, and none while private Datanets are not built.
         let _ = crate::Envelopes::<T>::clear_prefix((id,), crate::types::MAX_ENVELOPES, None);

@@ -1,6 +1,6 @@
 //! Grants as the other pallets use them.
 
-use crate::{checks, types::GrantState, Config, Error, Grants, Licences, Pallet};
+use crate::{checks, Config, Error, Grants, Licences, Pallet, WeightInfo};
 use alloc::vec::Vec;
 use frame::{
     deps::{frame_support::storage::with_storage_layer, sp_runtime::ArithmeticError},
@@ -22,34 +22,44 @@ impl<T: Config> PermissionCheck<T::AccountId> for Pallet<T> {
 
     fn settle(grants: &[GrantId]) {
         for id in grants {
-            Grants::<T>::mutate(id, |grant| match grant {
-                Some(grant) if grant.in_flight > 0 => {
+            match Grants::<T>::get(id) {
+                Some(mut grant) if grant.in_flight > 0 => {
                     grant.in_flight = grant.in_flight.saturating_sub(1);
                     grant.used = grant.used.saturating_add(1);
+                    Self::keep_or_prune(*id, grant);
                 }
                 _ => {
                     defensive!("a grant without use in flight is settled");
                 }
-            });
+            }
         }
     }
 
     fn restore(grants: &[GrantId]) {
         for id in grants {
-            Grants::<T>::mutate(id, |grant| match grant {
-                Some(grant) if grant.in_flight > 0 => {
+            match Grants::<T>::get(id) {
+                Some(mut grant) if grant.in_flight > 0 => {
                     grant.in_flight = grant.in_flight.saturating_sub(1);
                     grant.left = grant.left.saturating_add(1);
+                    Self::keep_or_prune(*id, grant);
                 }
                 _ => {
                     defensive!("a grant without use in flight is restored");
                 }
-            });
+            }
         }
     }
 
     fn is_live(grant: GrantId) -> bool {
-        Grants::<T>::get(grant).is_some_and(|g| g.state == GrantState::Active && !Self::is_expired(&g))
+        Grants::<T>::get(grant).is_some_and(|grant| Self::is_open(&grant))
+    }
+
+    fn consume_weight(inputs: u32) -> Weight {
+        T::WeightInfo::consume().saturating_mul(u64::from(inputs))
+    }
+
+    fn end_weight(grants: u32) -> Weight {
+        T::WeightInfo::prune().saturating_mul(u64::from(grants))
     }
 
     fn shares(datanet: DatanetId, version: LicenceVersion) -> Option<PartShares> {

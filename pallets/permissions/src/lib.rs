@@ -38,7 +38,7 @@ pub use weights::WeightInfo;
 #[frame::pallet]
 pub mod pallet {
     use crate::{
-        types::{Cause, EncryptionKey, Envelope, Grant, Licence, Refusal, Scope, Terms, MAX_PAGE},
+        types::{Cause, EncryptionKey, Envelope, Grant, Licence, Parameters, Refusal, Scope, Terms, MAX_PAGE},
         WeightInfo,
     };
     use alloc::vec::Vec;
@@ -65,10 +65,6 @@ pub mod pallet {
         /// Datanets.
         #[pallet::no_default]
         type Datanets: DatanetInspect<Self::AccountId>;
-        /// Deposit of a licence version.
-        type LicenceDeposit: Get<u128>;
-        /// Deposit of a grant.
-        type GrantDeposit: Get<u128>;
         /// Weights.
         type WeightInfo: WeightInfo;
     }
@@ -76,7 +72,7 @@ pub mod pallet {
     /// Defaults for tests.
     pub mod config_preludes {
         use super::*;
-        use frame_support::{derive_impl, register_default_impl, traits::ConstU128};
+        use frame_support::{derive_impl, register_default_impl};
 
         /// The values of the `development` preset.
         pub struct TestDefaultConfig;
@@ -90,8 +86,6 @@ pub mod pallet {
             type RuntimeEvent = ();
             #[inject_runtime_type]
             type RuntimeHoldReason = ();
-            type LicenceDeposit = ConstU128<1_000_000_000_000>;
-            type GrantDeposit = ConstU128<1_000_000_000_000>;
             type WeightInfo = ();
         }
     }
@@ -120,6 +114,12 @@ pub mod pallet {
         #[codec(index = 3)]
         Request,
     }
+
+    /// Parameters of the pallet.
+    ///
+    /// - Value: [`Parameters`]
+    #[pallet::storage]
+    pub type Params<T> = StorageValue<_, Parameters, ValueQuery>;
 
     /// Every version of every licence.
     ///
@@ -156,11 +156,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type Grants<T: Config> = StorageMap<_, Twox64Concat, GrantId, Grant<T::AccountId>>;
 
-    /// Grant at which pruning goes on.
+    /// Grant after which pruning goes on; absent at the beginning of a round.
     ///
     /// - Value: [`GrantId`]
     #[pallet::storage]
-    pub type PruneNext<T> = StorageValue<_, GrantId, ValueQuery>;
+    pub type PruneAfter<T> = StorageValue<_, GrantId>;
 
     /// Keys to which data keys are wrapped.
     ///
@@ -179,6 +179,24 @@ pub mod pallet {
         (NMapKey<Twox64Concat, GrantId>, NMapKey<Twox64Concat, u32>, NMapKey<Blake2_128Concat, T::AccountId>),
         Envelope,
     >;
+
+    /// Parameters of genesis.
+    #[pallet::genesis_config]
+    #[derive(frame::prelude::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        /// Parameters of the pallet.
+        pub params: Parameters,
+        /// Marker.
+        #[serde(skip)]
+        pub marker: core::marker::PhantomData<T>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            Params::<T>::put(self.params.clone());
+        }
+    }
 
     /// What happened.
     #[pallet::event]
@@ -275,9 +293,10 @@ pub mod pallet {
         /// Attribution is demanded and off, or on where the licence gives the pool a range. Next: switch it over, or leave
         /// the Datanet out.
         TermsConflict,
-        /// The recipient has no encryption key. Next: register one.
+        /// The recipient has no encryption key. Not built yet: no call returns it. Next: register one.
         KeyMissing,
-        /// The recipient is not on the licence's trusted list. Next: choose a trusted oracle.
+        /// The recipient is not on the licence's trusted list. Not built yet: no call returns it. Next: choose a trusted
+        /// oracle.
         NotTrusted,
         /// The account does not own the Datanet. Next: sign with the owner's account.
         NotOwner,
@@ -311,6 +330,9 @@ pub mod pallet {
         TrustedOraclesNotBuilt,
         /// Delisting after a revocation is not built yet. Next: let models keep serving.
         StopServingNotBuilt,
+        /// Jobs can still use the grant, or one that runs holds it. Next: wait until it is used up, over or revoked, and
+        /// its jobs have ended.
+        GrantInUse,
     }
 
     #[pallet::hooks]
@@ -359,12 +381,23 @@ pub mod pallet {
 
         /// Ends a grant for new jobs, by the Datanet's owner; running jobs finish.
         ///
-        /// `cause` is a breach, or convenience where the licence allows it. Emits [`Event::Revoked`].
+        /// `cause` is a breach, or convenience where the licence allows it. Frees the deposit and removes the grant once
+        /// no job holds it. Emits [`Event::Revoked`].
         #[pallet::call_index(7)]
         #[pallet::weight(T::WeightInfo::revoke())]
         pub fn revoke(origin: OriginFor<T>, grant: GrantId, cause: Cause) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_revoke(&who, grant, cause)
+        }
+
+        /// Removes a grant that no job can use and none holds, by anyone.
+        ///
+        /// The grant is used up, over or revoked. Frees the consumer's deposit. Emits [`Event::Pruned`].
+        #[pallet::call_index(10)]
+        #[pallet::weight(T::WeightInfo::prune())]
+        pub fn prune(origin: OriginFor<T>, grant: GrantId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_prune(grant)
         }
     }
 

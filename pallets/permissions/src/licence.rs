@@ -3,7 +3,7 @@
 use crate::{
     deposits,
     types::{Approval, Licence, OnRevoke, Reciprocity, Terms, MILLION},
-    Config, Current, Error, Event, HoldReason, Licences, Pallet,
+    Config, Current, Error, Event, HoldReason, Licences, Pallet, Params,
 };
 use frame::{deps::sp_runtime::ArithmeticError, prelude::*};
 use weft_protocol::licence::{purpose, MAX_BASE_PPM};
@@ -17,7 +17,7 @@ impl<T: Config> Pallet<T> {
         Self::ensure_built(&terms)?;
         Self::ensure_sound(&terms)?;
         let version = Current::<T>::get(datanet).unwrap_or_default().checked_add(1).ok_or(ArithmeticError::Overflow)?;
-        let deposit = T::LicenceDeposit::get();
+        let deposit = Params::<T>::get().licence_deposit;
         deposits::hold::<T>(HoldReason::Licence, &who, deposit)?;
         let licence = Licence { terms, setter: who, deposit, block: T::Clock::now() };
         Licences::<T>::insert(datanet, version, licence);

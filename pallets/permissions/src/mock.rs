@@ -120,6 +120,7 @@ impl pallet_permissions::Config for Test {
     type Currency = Balances;
     type Clock = BlockClock;
     type Datanets = Nets;
+    type WeightInfo = crate::weights::SubstrateWeight<Test>;
 }
 
 /// Runs `test` on a fresh chain at block 1 and checks every invariant afterwards.

@@ -3,10 +3,13 @@
 #![allow(clippy::as_conversions, reason = "the SCALE derives expand to it")]
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use frame::prelude::{BoundedVec, ConstU32, Debug};
+use frame::{
+    derive::{Deserialize, Serialize},
+    prelude::{BoundedVec, ConstU32, Debug},
+};
 use scale_info::TypeInfo;
-use weft_protocol::{hash::Hash, licence::purpose};
-use weft_traits::{DatanetId, LicenceVersion, PartShares, SnapshotIndex};
+use weft_protocol::{economics, hash::Hash, licence::purpose};
+use weft_traits::{Amount, DatanetId, LicenceVersion, PartShares, SnapshotIndex};
 
 /// Most entries of a list of base models or programs.
 pub const MAX_LIST: u32 = 32;
@@ -21,6 +24,26 @@ pub const MAX_PAGE: u32 = 256;
 
 /// SPDX or RAIL identifier: 1 to 64 bytes of UTF-8.
 pub type LicenceName = BoundedVec<u8, ConstU32<64>>;
+
+/// Parameters of the pallet, set in genesis and changed only by governance.
+#[derive(
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen, Serialize, Deserialize,
+)]
+#[serde(crate = "frame::derive::serde", rename_all = "camelCase", default)]
+pub struct Parameters {
+    /// Deposit of a licence version.
+    pub licence_deposit: Amount,
+    /// Deposit of a grant.
+    pub grant_deposit: Amount,
+}
+
+impl Default for Parameters {
+    /// The values of the `development` preset.
+    fn default() -> Self {
+        let fast = economics::Params::fast();
+        Self { licence_deposit: fast.grant_deposit, grant_deposit: fast.grant_deposit }
+    }
+}
 
 /// Base models or programs that are permitted. An empty list permits none.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]

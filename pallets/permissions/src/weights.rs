@@ -6,7 +6,11 @@
 #![allow(missing_docs, reason = "the methods are named after the calls")]
 
 use core::marker::PhantomData;
-use frame::prelude::{frame_system, Get, Weight};
+use frame::{
+    deps::frame_support::weights::RuntimeDbWeight,
+    prelude::{frame_system, Get, Weight},
+    weights_prelude::RocksDbWeight,
+};
 
 /// Weights of this pallet.
 pub trait WeightInfo {
@@ -17,7 +21,7 @@ pub trait WeightInfo {
     fn consume() -> Weight;
     /// What `on_idle` costs when nothing is due.
     fn idle() -> Weight;
-    /// One look at a grant, with its removal.
+    /// One look at a grant, or the end of one of its uses, with its removal.
     fn prune() -> Weight;
 }
 
@@ -28,55 +32,58 @@ const BASE: u64 = 80_000_000;
 /// Compute time of one hold or release.
 const MONEY: u64 = 40_000_000;
 
-fn parts<T: frame_system::Config>(time: u64, reads: u64, writes: u64) -> Weight {
+fn parts<D: Get<RuntimeDbWeight>>(time: u64, reads: u64, writes: u64) -> Weight {
     // 4 KiB of proof for each item read: more than any value of this pallet takes.
-    Weight::from_parts(time, 4_096u64.saturating_mul(reads))
-        .saturating_add(T::DbWeight::get().reads_writes(reads, writes))
+    Weight::from_parts(time, 4_096u64.saturating_mul(reads)).saturating_add(D::get().reads_writes(reads, writes))
 }
 
-/// Weights on the database of `T`.
-pub struct SubstrateWeight<T>(PhantomData<T>);
+/// Weights on a database of these costs.
+pub struct Bounds<D>(PhantomData<D>);
 
-impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
+/// Weights on the database of `T`.
+pub type SubstrateWeight<T> = Bounds<<T as frame_system::Config>::DbWeight>;
+
+impl<D: Get<RuntimeDbWeight>> WeightInfo for Bounds<D> {
     fn set_licence() -> Weight {
-        parts::<T>(BASE.saturating_add(MONEY), 3u64.saturating_add(ACCOUNT), 2u64.saturating_add(ACCOUNT))
+        parts::<D>(BASE.saturating_add(MONEY), 4u64.saturating_add(ACCOUNT), 2u64.saturating_add(ACCOUNT))
     }
     fn acquire() -> Weight {
-        parts::<T>(BASE.saturating_add(MONEY), 7u64.saturating_add(ACCOUNT), 3u64.saturating_add(ACCOUNT))
+        parts::<D>(BASE.saturating_add(MONEY), 8u64.saturating_add(ACCOUNT), 3u64.saturating_add(ACCOUNT))
             .saturating_add(Self::prune().saturating_mul(2))
     }
     fn revoke() -> Weight {
-        parts::<T>(BASE, 3, 1)
+        parts::<D>(BASE, 3, 1).saturating_add(Self::prune())
     }
     fn consume() -> Weight {
-        parts::<T>(BASE.saturating_add(MONEY), 10u64.saturating_add(ACCOUNT), 4u64.saturating_add(ACCOUNT))
+        parts::<D>(BASE.saturating_add(MONEY), 11u64.saturating_add(ACCOUNT), 4u64.saturating_add(ACCOUNT))
     }
     fn idle() -> Weight {
-        parts::<T>(BASE, 2, 1)
+        parts::<D>(BASE, 2, 1)
     }
     fn prune() -> Weight {
-        // A grant, its 16 envelopes, the consumer's hold.
-        parts::<T>(MONEY.saturating_mul(2), 17u64.saturating_add(ACCOUNT), 17u64.saturating_add(ACCOUNT))
+        // The step to the next grant, the grant, its 16 envelopes, the consumer's hold.
+        parts::<D>(MONEY.saturating_mul(2), 19u64.saturating_add(ACCOUNT), 17u64.saturating_add(ACCOUNT))
     }
 }
 
+/// The slower of the two databases that a node can use.
 impl WeightInfo for () {
     fn set_licence() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::set_licence()
     }
     fn acquire() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::acquire()
     }
     fn revoke() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::revoke()
     }
     fn consume() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::consume()
     }
     fn idle() -> Weight {
-        Weight::from_parts(BASE, 0)
+        Bounds::<RocksDbWeight>::idle()
     }
     fn prune() -> Weight {
-        Weight::from_parts(MONEY, 0)
+        Bounds::<RocksDbWeight>::prune()
     }
 }

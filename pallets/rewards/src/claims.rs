@@ -59,11 +59,16 @@ impl<T: Config> Pallet<T> {
 
         let mut payments: Payments<T::AccountId> = Vec::new();
         for (index, leaf) in leaves {
+            let who = T::AccountId::from(leaf.owner);
+            if Self::is_claimed(model, epoch, position, *index) {
+                // The leaf has nothing left, but its owner may be able to take now what it could not take then.
+                ensure!(Self::collect(&who)?, Error::<T>::AlreadyClaimed);
+                continue;
+            }
             Self::set_bit(model, epoch, position, *index)?;
             let amount = part.due(leaf.paid).ok_or(Error::<T>::ProofMismatch)?;
             part.claimed = part.claimed.checked_add(amount).ok_or(ArithmeticError::Overflow)?;
             part.claimed_leaves = part.claimed_leaves.checked_add(1).ok_or(ArithmeticError::Overflow)?;
-            let who = T::AccountId::from(leaf.owner);
             Self::deposit_event(Event::Claimed {
                 model,
                 epoch,
@@ -74,6 +79,7 @@ impl<T: Config> Pallet<T> {
             });
             payments.push((who, amount));
         }
+        // Also when nothing new was claimed: then the dust is 0.
         if part.claimed_leaves == part.leaves {
             let dust = part.unclaimed().ok_or(Error::<T>::SumMismatch)?;
             part.claimed = part.contributors;
@@ -99,17 +105,28 @@ impl<T: Config> Pallet<T> {
     /// Pays `amount` and what the account was owed from the pot. What it cannot take yet, being below the existential
     /// deposit, stays in the pot and is owed.
     pub(crate) fn pay(who: &T::AccountId, amount: Amount) -> DispatchResult {
-        if amount == 0 {
+        let owed = Owed::<T>::get(who);
+        let due = owed.checked_add(amount).ok_or(ArithmeticError::Overflow)?;
+        if due == 0 {
             return Ok(());
         }
-        let due = Owed::<T>::get(who).checked_add(amount).ok_or(ArithmeticError::Overflow)?;
         if T::Currency::can_deposit(who, due, Provenance::Extant) == DepositConsequence::Success {
             T::Currency::transfer(&T::RevenuePot::get(), who, due, Preservation::Preserve)?;
             Owed::<T>::remove(who);
-        } else {
+            if owed > 0 {
+                Self::deposit_event(Event::Collected { who: who.clone(), amount: owed });
+            }
+        } else if amount > 0 {
             Owed::<T>::insert(who, due);
             Self::deposit_event(Event::Deferred { who: who.clone(), owed: due });
         }
         Ok(())
+    }
+
+    /// Pays what the account was owed; whether that was something and could be paid.
+    fn collect(who: &T::AccountId) -> Result<bool, DispatchError> {
+        let owed = Owed::<T>::get(who);
+        Self::pay(who, 0)?;
+        Ok(owed > 0 && !Owed::<T>::contains_key(who))
     }
 }

@@ -257,6 +257,8 @@ pub mod pallet {
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
             assert!(self.params.epoch_length > 0, "a settlement epoch has at least one block");
+            // Or a consumer could take its money back before the epoch is over in which it was served.
+            assert!(self.params.unlock > self.params.epoch_length, "a budget stays longer than a settlement epoch");
             Parameters::<T>::put(self.params);
         }
     }
@@ -360,77 +362,89 @@ pub mod pallet {
             /// Units owed now.
             owed: Amount,
         },
+        /// An account got the units that it was owed.
+        Collected {
+            /// The account.
+            who: T::AccountId,
+            /// Units that it was owed.
+            amount: Amount,
+        },
     }
 
     /// Why a call was refused.
     #[pallet::error]
     pub enum Error<T> {
-        /// The budget does not cover the voucher. Ask the consumer to top up the budget.
+        /// The budget does not cover the voucher. Next: ask the consumer to top up the budget.
         BudgetTooLow,
-        /// The voucher brings nothing new, or its price version is older than the channel's. Redeem the newest voucher.
+        /// The voucher brings nothing new, or its price version is older than the channel's. Next: redeem the newest
+        /// voucher.
         VoucherStale,
-        /// The API key is revoked. Register another key.
+        /// The API key is revoked. Next: register another key.
         KeyRevoked,
-        /// The voucher exceeds the daily limit of its key. Redeem tomorrow, or raise the limit.
+        /// The voucher exceeds the daily limit of its key. Next: redeem tomorrow, or raise the limit.
         LimitExceeded,
-        /// The epoch is not over. Wait for its end.
+        /// The epoch is not over. Next: wait for its end.
         EpochOpen,
-        /// An oracle with fees in the epoch has not posted its usage. Wait for it, or for the usage delay.
+        /// An oracle with fees in the epoch has not posted its usage. Next: wait for it, or for the usage delay.
         UsageMissing,
-        /// The account is not the oracle that serves the model, or not a registered oracle. Use the model's oracle.
+        /// The account is not the oracle that serves the model, or not a registered oracle. Next: use the model's
+        /// oracle.
         NotServing,
-        /// Shares or weights do not add up. Check the split of the model and the shares of the licence.
+        /// Shares or weights do not add up. Next: check the split of the model and the shares of the licence.
         SumMismatch,
-        /// The epoch is already settled. Claim from it.
+        /// The epoch is already settled. Next: claim from it.
         AlreadySettled,
-        /// The settlement can still be disputed, or its fees went to a later epoch. Look at the view `settlement`.
+        /// The settlement can still be disputed, or its fees went to a later epoch. Next: look at the view
+        /// `settlement`.
         InWindow,
-        /// The leaf is already claimed. Nothing is left to do.
+        /// The leaf is already claimed. Next: nothing is left to do.
         AlreadyClaimed,
-        /// The rest of the leaf falls due later. Claim again after the holding time.
+        /// The rest of the leaf falls due later. No call answers it before replay settlements are built. Next: claim
+        /// again after the holding time.
         StillHeld,
-        /// The proof does not lead to the root of this part. Build it from the leaves of the model's run.
+        /// The proof does not lead to the root of this part. Next: build it from the leaves of the model's run.
         ProofMismatch,
-        /// The amount is zero. Name an amount.
+        /// The amount is zero. Next: name an amount.
         AmountZero,
-        /// There is already a budget for this oracle. Top it up.
+        /// There is already a budget for this oracle. Next: top it up.
         BudgetExists,
-        /// There is no budget for this oracle. Open one.
+        /// There is no budget for this oracle. Next: open one.
         BudgetMissing,
-        /// The budget is closing. Withdraw it, then open a new one.
+        /// The budget is closing. Next: withdraw it, then open a new one.
         BudgetClosing,
-        /// The budget is open, or its unlock time has not come. Close it and wait.
+        /// The budget is open, or its unlock time has not come. Next: close it and wait.
         BudgetLocked,
-        /// The key is already registered. Revoke it first to change its rule.
+        /// The key is already registered. Next: revoke it first to change its rule.
         KeyExists,
-        /// The key is not registered by this consumer. Register it.
+        /// The key is not registered by this consumer. Next: register it.
         KeyUnknown,
-        /// The expiry of the key has passed. Register a key with a later expiry.
+        /// The expiry of the key has passed. Next: register a key with a later expiry.
         KeyExpired,
-        /// The key may not pay for this model. Register a key that names it.
+        /// The key may not pay for this model. Next: register a key that names it.
         KeyForbidsModel,
-        /// The consumer has 32 keys that are in use. Revoke one.
+        /// The consumer has 32 keys that are in use. Next: revoke one.
         TooManyKeys,
-        /// The API key did not sign this voucher for this chain. Sign the voucher's hash over this chain's genesis hash with
-        /// the key it names.
+        /// The API key did not sign this voucher for this chain. Next: sign the voucher's hash over this chain's
+        /// genesis hash with the key it names.
         BadSignature,
-        /// There is no model with this number. Check the number of the model.
+        /// There is no model with this number. Next: check the number of the model.
         UnknownModel,
-        /// The model has no such price version. Take a version that the model's prices list.
+        /// The model has no such price version. Next: take a version that the model's prices list.
         PriceUnknown,
-        /// Too many oracles have fees in this epoch. Redeem or finalise in the next one.
+        /// Too many oracles have fees in this epoch. Next: redeem or finalise in the next one.
         TooManyOracles,
-        /// The epoch has no fees. Nothing is left to do.
+        /// The epoch has no fees. Next: nothing is left to do.
         NothingToSettle,
-        /// The model has no training weights. Only models of a final run have settlements.
+        /// The model has no training weights. Next: name a model of a final run.
         WeightsMissing,
-        /// A Datanet of the model, or the licence with which it was used, is unknown. Report this chain's state.
+        /// A Datanet of the model, or the licence with which it was used, is unknown. Next: report this chain's state.
         LicenceMissing,
-        /// The epoch is not settled. Finalise it first.
+        /// The epoch is not settled. Next: finalise it first.
         NotSettled,
-        /// The settlement has no such part. Look at the view `settlement`.
+        /// The settlement has no such part. Next: look at the view `settlement`.
         PartUnknown,
-        /// The contributors of this part have nothing to claim: it has no points or no money. Nothing is left to do.
+        /// The contributors of this part have nothing to claim: it has no points or no money. Next: nothing is left to
+        /// do.
         NothingToClaim,
     }
 
@@ -556,14 +570,15 @@ pub mod pallet {
             Ok(Some(T::WeightInfo::finalise(done.payments)).into())
         }
 
-        /// Claims a contributor's leaf for its owner. Anyone may call it for anyone.
+        /// Claims a contributor's leaf for its owner. Anyone may call it for anyone. A leaf that is claimed already pays what
+        /// its owner is owed, once the owner can take it.
         ///
         /// - `model`, `epoch`, `part`: the settlement and the position of the Datanet in its parts
         /// - `index`: position of the leaf
         /// - `leaf`: the leaf
         /// - `path`: siblings from the leaf to the root
         ///
-        /// Emits `Claimed`.
+        /// Emits `Claimed`, and `Collected` when the owner was owed units.
         #[pallet::call_index(10)]
         #[pallet::weight(T::WeightInfo::claim(length(path)))]
         pub fn claim(

@@ -11,6 +11,7 @@ use frame::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use weft_protocol::{
+    job::Tier,
     run::Part,
     split::ModelSplit,
     sum_tree::{self, OwnerLeaf},
@@ -18,8 +19,8 @@ use weft_protocol::{
 };
 use weft_traits::{
     Amount, AttributionBook, Clock, DatanetId, DatanetInspect, GrantId, JobInput, JobScope, LicenceVersion, ModelId,
-    ModelInspect, ModelTerms, OracleInspect, PartShares, PermissionCheck, ResolvedGrant, SnapshotIndex, SnapshotInfo,
-    TrainingWeights,
+    ModelInspect, ModelTerms, OracleInspect, PartShares, PermissionCheck, ResolvedGrant, RunBlocks, RunLimits,
+    SnapshotIndex, SnapshotInfo, TrainingWeights,
 };
 
 #[frame_construct_runtime]
@@ -167,6 +168,12 @@ impl PermissionCheck<AccountId32> for Permissions {
     fn is_live(_: GrantId) -> bool {
         false
     }
+    fn consume_weight(_: u32) -> Weight {
+        Weight::zero()
+    }
+    fn end_weight(_: u32) -> Weight {
+        Weight::zero()
+    }
     fn shares(datanet: DatanetId, version: LicenceVersion) -> Option<PartShares> {
         ShareTable::get().get(&datanet).copied().filter(|_| version == 1)
     }
@@ -175,6 +182,9 @@ impl PermissionCheck<AccountId32> for Permissions {
 /// Oracles by table.
 pub struct Oracles;
 impl OracleInspect<AccountId32> for Oracles {
+    fn limits(_: Amount, _: Amount, _: u32, _: Tier, _: RunBlocks) -> Option<RunLimits> {
+        None
+    }
     fn supporting(_: &[u8; 32]) -> u32 {
         1
     }

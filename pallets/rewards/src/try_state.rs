@@ -4,6 +4,7 @@ use crate::{pallet::*, types::*};
 use alloc::collections::BTreeMap;
 use frame::{deps::sp_runtime::TryRuntimeError, prelude::*};
 use fungible::{hold::Inspect as _, Inspect as _};
+use tokens::{Fortitude, Preservation};
 use weft_traits::{Amount, Epoch, ModelId};
 
 impl<T: Config> Pallet<T> {
@@ -40,7 +41,8 @@ impl<T: Config> Pallet<T> {
         for (_, owed) in Owed::<T>::iter() {
             owe(Some(owed))?;
         }
-        let pot = T::Currency::total_balance(&T::RevenuePot::get());
+        // The existential deposit of the pot is never paid out: it covers nothing.
+        let pot = T::Currency::reducible_balance(&T::RevenuePot::get(), Preservation::Preserve, Fortitude::Polite);
         ensure!(pot >= liabilities, "R1: the pot does not cover fees, claims and debts");
 
         let mut budgets: BTreeMap<T::AccountId, Amount> = BTreeMap::new();

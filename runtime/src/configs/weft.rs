@@ -1,16 +1,15 @@
 //! Weft's own pallets, and the traits the runtime itself provides to them.
 //!
-//! What may differ between chains (timers, stakes, epochs) lies in the pallets' genesis; what is constant here are the
-//! deposits and limits of Datanets and permissions.
+//! What may differ between chains (timers, stakes, deposits, epochs) lies in the pallets' genesis.
 
 use crate::{
-    chain_params, fees, AccountId, Attribution, Babe, Balance, Balances, ComputeOracles, Datanets, Models, Permissions,
-    Rewards, Runtime, RuntimeEvent, RuntimeHoldReason, System, Timestamp,
+    chain_params, fees, AccountId, Attribution, Babe, Balances, ComputeOracles, Datanets, Models, Permissions, Rewards,
+    Runtime, RuntimeEvent, RuntimeHoldReason, System, Timestamp,
 };
 use frame_support::{parameter_types, traits::Get};
 use frame_system::EnsureRoot;
 use sp_runtime::traits::AccountIdConversion;
-use weft_protocol::{economics, hash::Hash};
+use weft_protocol::hash::Hash;
 use weft_traits::{Clock, ParentVrf};
 
 /// The clock of all deadlines. Until safe mode is composed no block is spent in it, so it is the block number.
@@ -39,9 +38,6 @@ impl ParentVrf for BabeParentVrf {
     }
 }
 
-/// Deposits and limits.
-const PARAMS: economics::Params = economics::Params::fast();
-
 parameter_types! {
     /// Account of the treasury.
     pub Treasury: AccountId = fees::TREASURY.into_account_truncating();
@@ -49,24 +45,6 @@ parameter_types! {
     pub RevenuePot: AccountId = fees::REVENUE.into_account_truncating();
     /// Account of the stakers' share.
     pub StakersPot: AccountId = fees::STAKERS.into_account_truncating();
-    /// Deposit of a Datanet.
-    pub const DatanetDeposit: Balance = PARAMS.datanet_deposit;
-    /// Deposit of a commitment.
-    pub const CommitDeposit: Balance = PARAMS.commit_deposit;
-    /// Deposit for each started MiB of a contribution.
-    pub const StorageDeposit: Balance = PARAMS.storage_deposit;
-    /// Deposit against copying and malice.
-    pub const RiskDeposit: Balance = PARAMS.risk_deposit;
-    /// Blocks in which a commitment can be revealed.
-    pub const CommitWindow: u32 = PARAMS.commit_window;
-    /// Blocks for which the risk deposit stays after acceptance.
-    pub const DuplicateWindow: u32 = PARAMS.duplicate_window;
-    /// Fewest blocks between two snapshots.
-    pub const SnapshotInterval: u32 = PARAMS.snapshot_interval;
-    /// Most commitments of an account in a day.
-    pub const CommitsPerDay: u32 = PARAMS.commits_per_day;
-    /// Deposit of a licence version or a grant.
-    pub const GrantDeposit: Balance = PARAMS.grant_deposit;
 }
 
 impl pallet_datanets::Config for Runtime {
@@ -75,14 +53,6 @@ impl pallet_datanets::Config for Runtime {
     type Currency = Balances;
     type Clock = ChainClock;
     type Treasury = Treasury;
-    type DatanetDeposit = DatanetDeposit;
-    type CommitDeposit = CommitDeposit;
-    type StorageDeposit = StorageDeposit;
-    type RiskDeposit = RiskDeposit;
-    type CommitWindow = CommitWindow;
-    type DuplicateWindow = DuplicateWindow;
-    type SnapshotInterval = SnapshotInterval;
-    type CommitsPerDay = CommitsPerDay;
     type WeightInfo = pallet_datanets::weights::SubstrateWeight<Runtime>;
 }
 
@@ -92,8 +62,6 @@ impl pallet_permissions::Config for Runtime {
     type Currency = Balances;
     type Clock = ChainClock;
     type Datanets = Datanets;
-    type LicenceDeposit = GrantDeposit;
-    type GrantDeposit = GrantDeposit;
     type WeightInfo = pallet_permissions::weights::SubstrateWeight<Runtime>;
 }
 
@@ -107,6 +75,7 @@ impl pallet_models::Config for Runtime {
     type Runs = ComputeOracles;
     type Attribution = Attribution;
     type Revenue = Rewards;
+    type Treasury = Treasury;
     // The registrar track comes with governance.
     type Registrar = EnsureRoot<AccountId>;
     type WeightInfo = ();

@@ -12,6 +12,7 @@
 
 mod base;
 mod fees;
+mod funnel;
 mod layout;
 mod metadata;
 mod presets;

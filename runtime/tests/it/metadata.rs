@@ -11,7 +11,7 @@ const FIRST_OWN: u8 = 40;
 const CHAIN_PARAMS: u8 = 1;
 
 /// The metadata of the runtime.
-pub fn metadata() -> RuntimeMetadataV14 {
+pub(crate) fn metadata() -> RuntimeMetadataV14 {
     let prefixed = sp_io::TestExternalities::default().execute_with(weft_runtime::Runtime::metadata);
     match prefixed.1 {
         RuntimeMetadata::V14(metadata) => metadata,
@@ -20,7 +20,7 @@ pub fn metadata() -> RuntimeMetadataV14 {
 }
 
 /// Whether a pallet is ours.
-pub fn is_own(index: u8) -> bool {
+pub(crate) fn is_own(index: u8) -> bool {
     index == CHAIN_PARAMS || index >= FIRST_OWN
 }
 
@@ -111,6 +111,103 @@ fn everything_of_ours_should_have_a_doc() {
         }
     }
     assert!(bare.is_empty(), "items without a doc: {bare:#?}");
+}
+
+#[test]
+fn errors_of_ours_should_name_cause_and_next_step() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    for pallet in metadata.pallets.iter().filter(|pallet| is_own(pallet.index)) {
+        let Some(error) = &pallet.error else { continue };
+        for variant in variants(&metadata, error.ty.id) {
+            let docs = variant.docs.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+            // A sentence, then the step: `Cause. Next: step.`
+            let told = docs.split_once(". Next: ").is_some_and(|(cause, step)| {
+                !cause.trim().is_empty() && step.trim().len() > 1 && step.trim().ends_with('.')
+            });
+            if !told {
+                wrong.push(format!("{}: {}: {docs}", pallet.name, variant.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "errors that do not read \"cause. Next: step.\": {wrong:#?}");
+}
+
+#[test]
+fn calls_of_ours_should_keep_their_indices() {
+    // A call's index is its position in its pallet's call table, calls that are not built counted; `poke` of the models
+    // is appended.
+    let expected: [(&str, &[(&str, u8)]); 6] = [
+        (
+            "Datanets",
+            &[("create", 0), ("set_curators", 2), ("commit", 6), ("reveal", 7), ("review", 8), ("snapshot", 11)],
+        ),
+        ("Permissions", &[("set_licence", 0), ("acquire", 3), ("revoke", 7), ("prune", 10)]),
+        (
+            "Models",
+            &[
+                ("register_base_model", 0),
+                ("activate", 1),
+                ("retire", 2),
+                ("submit_job", 4),
+                ("cancel_job", 5),
+                ("set_prices", 6),
+                ("poke", 12),
+            ],
+        ),
+        (
+            "ComputeOracles",
+            &[
+                ("register", 0),
+                ("bond", 2),
+                ("chill", 3),
+                ("resume", 4),
+                ("unbond", 5),
+                ("withdraw", 6),
+                ("take", 7),
+                ("commit", 9),
+                ("audit_commit", 10),
+                ("reveal_nonces", 11),
+                ("audit_reveal", 12),
+                ("accuse", 13),
+                ("jury_commit", 30),
+                ("jury_reveal", 31),
+            ],
+        ),
+        ("Attribution", &[("post_usage", 0)]),
+        (
+            "Rewards",
+            &[
+                ("open_budget", 0),
+                ("top_up", 1),
+                ("close_budget", 2),
+                ("withdraw", 3),
+                ("add_key", 4),
+                ("revoke_key", 5),
+                ("redeem", 7),
+                ("finalise", 9),
+                ("claim", 10),
+                ("claim_many", 11),
+            ],
+        ),
+    ];
+    let metadata = metadata();
+    let found: Vec<(String, Vec<(String, u8)>)> = metadata
+        .pallets
+        .iter()
+        .filter(|pallet| pallet.index >= FIRST_OWN)
+        .map(|pallet| {
+            let calls = pallet.calls.as_ref().map(|calls| variants(&metadata, calls.ty.id)).unwrap_or_default();
+            (pallet.name.clone(), calls.into_iter().map(|call| (call.name, call.index)).collect())
+        })
+        .collect();
+    let expected: Vec<(String, Vec<(String, u8)>)> = expected
+        .iter()
+        .map(|(pallet, calls)| {
+            (pallet.to_string(), calls.iter().map(|(call, index)| (call.to_string(), *index)).collect())
+        })
+        .collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use weft_runtime::{
 };
 
 /// Builds the genesis of a preset as a node does: the preset merged into the default, then built from JSON.
-pub fn build(name: &str) -> Result<sp_io::TestExternalities, String> {
+pub(crate) fn build(name: &str) -> Result<sp_io::TestExternalities, String> {
     let mut ext = sp_io::TestExternalities::default();
     ext.execute_with(|| {
         let patch = get_preset(&PresetId::from(name)).expect("the preset exists");
@@ -88,7 +88,41 @@ fn production_should_build_when_its_placeholders_are_replaced() {
         assert_eq!(chain_params::SlotDuration::<Runtime>::get(), 6_000);
         assert_eq!(chain_params::EpochDuration::<Runtime>::get(), 2_400);
         assert_eq!(pallet_sudo::Key::<Runtime>::get(), None);
+        // Nine jurors, and a day where the fast presets give seconds.
+        assert_eq!(pallet_compute_oracles::StakeParams::<Runtime>::get().jury_size, 9);
+        let timers = pallet_compute_oracles::TimerParams::<Runtime>::get();
+        assert_eq!((timers.slash_delay, timers.run_retention, timers.window), (14_400, 14_400, 14_400));
+        let rewards = pallet_rewards::Parameters::<Runtime>::get();
+        assert_eq!((rewards.usage_delay, rewards.unlock, rewards.epoch_length), (14_400, 28_800, 14_400));
+        assert_eq!(pallet_datanets::Params::<Runtime>::get().duplicate_window, 14_400);
     });
+}
+
+#[test]
+fn presets_should_set_the_parameters_of_every_pallet() {
+    for name in ["development", "local_testnet", "production"] {
+        let json: serde_json::Value = serde_json::from_slice(&get_preset(&PresetId::from(name)).unwrap()).unwrap();
+        for pallet in ["datanets", "permissions", "models", "rewards"] {
+            assert!(json[pallet]["params"].is_object(), "{name}: {pallet} has no parameters");
+        }
+        assert!(json["computeOracles"]["timers"].is_object(), "{name}: computeOracles has no timers");
+    }
+}
+
+#[test]
+fn deposits_of_the_fast_presets_should_be_those_of_the_table() {
+    for name in ["development", "local_testnet"] {
+        build(name).unwrap().execute_with(|| {
+            let unit = 1_000_000_000_000u128;
+            let datanets = pallet_datanets::Params::<Runtime>::get();
+            assert_eq!((datanets.datanet_deposit, datanets.commit_deposit), (10 * unit, unit / 10));
+            assert_eq!((datanets.storage_deposit, datanets.risk_deposit), (unit, unit));
+            assert_eq!((datanets.commit_window, datanets.commits_per_day), (600, 1_000));
+            assert_eq!((datanets.snapshot_interval, datanets.duplicate_window), (1, 20));
+            let permissions = pallet_permissions::Params::<Runtime>::get();
+            assert_eq!((permissions.licence_deposit, permissions.grant_deposit), (unit, unit));
+        });
+    }
 }
 
 #[test]

@@ -63,6 +63,22 @@ fn audit_reveal_should_fail_by_name() {
 }
 
 #[test]
+fn audit_reveal_should_refuse_a_verifier_that_was_silent() {
+    build_and_execute(2, || {
+        let truth = committed(2);
+        let [first, silent] = [&OTHERS[0], &OTHERS[1]];
+        assert_ok!(audit_commit(first, JOB, &truth));
+        pass_deadline(JOB);
+        assert_ok!(poke(0));
+        blocks(2);
+        assert_ok!(reveal(JOB, &truth));
+        assert_eq!(Audits::<Test>::get(JOB, silent).unwrap().state, AuditState::Missed);
+        assert_noop!(audit_reveal(silent, JOB, &truth, true), Error::<Test>::TooLate);
+        assert_ok!(audit_reveal(first, JOB, &truth, true));
+    });
+}
+
+#[test]
 fn a_copied_answer_should_be_worthless() {
     build_and_execute(2, || {
         // GIVEN a verifier that copies another's blind hash

@@ -76,11 +76,12 @@ fn draws_should_follow_stake() {
     build_and_execute(4, || {
         // GIVEN four times the tickets for one of two candidates
         assert_ok!(Oracles::unbond(signed(&OTHERS[0]), 4_000 * WEFT));
+        next_block();
         let excluded = [ORACLE, OTHERS[2].clone(), OTHERS[3].clone()].into_iter().collect();
         let mut small = 0;
         for i in 0..1_000u32 {
             let entropy = weft_protocol::hash::h(b"test.ent", &i);
-            let drawn = Oracles::draw_accounts(&class(), &entropy, 1, WEFT, &excluded);
+            let (drawn, _) = Oracles::draw_accounts(&class(), &entropy, 1, WEFT, &excluded);
             small += u32::from(drawn == [OTHERS[0].clone()]);
         }
         // THEN it is drawn about one time in six (10 of 60 tickets; three deviations of 11.8)
@@ -91,9 +92,49 @@ fn draws_should_follow_stake() {
 #[test]
 fn draws_should_find_everyone_who_is_eligible() {
     build_and_execute(8, || {
-        let drawn = Oracles::draw_accounts(&class(), &[1; 32], 20, WEFT, &[ORACLE].into_iter().collect());
-        assert_eq!(drawn.len(), 8);
-        let none = Oracles::draw_accounts(&class(), &[1; 32], 20, BONDED + 1, &Default::default());
+        let (drawn, looked) = Oracles::draw_accounts(&class(), &[1; 32], 20, WEFT, &[ORACLE].into_iter().collect());
+        assert_eq!((drawn.len(), looked), (8, 64 + 450));
+        let (none, _) = Oracles::draw_accounts(&class(), &[1; 32], 20, BONDED + 1, &Default::default());
         assert!(none.is_empty());
+    });
+}
+
+#[test]
+fn draws_should_move_on_when_the_block_has_no_weight_left() {
+    build_and_execute(8, || {
+        // GIVEN twenty jobs taken in one block
+        let oracles: Vec<_> = [ORACLE].into_iter().chain(OTHERS).collect();
+        for job in 0..20u32 {
+            submit(1);
+            assert_ok!(Oracles::take(signed(&oracles[job as usize % oracles.len()]), job));
+        }
+        let drawn = || {
+            let phase_of = |job| phase(RunKey::Job(job));
+            (0..20u32).map(|job| phase_of(job) == Phase::Running).collect::<Vec<_>>()
+        };
+        blocks(2);
+        // THEN the first ones are drawn, the rest in the same order in the next blocks
+        let first = drawn().iter().filter(|is| **is).count();
+        assert!((1..20).contains(&first), "{first}");
+        assert!(drawn().is_sorted_by(|a, b| a >= b));
+        Oracles::do_try_state().unwrap();
+        blocks(20);
+        assert!(drawn().into_iter().all(|is| is));
+    });
+}
+
+#[test]
+fn poke_should_queue_a_draw_that_was_lost() {
+    build_and_execute(1, || {
+        submit(1);
+        assert_ok!(Oracles::take(signed(&ORACLE), 0));
+        assert_noop!(poke(0), Error::<Test>::NotDue);
+        Draws::<Test>::remove(Time::now() + 2);
+        blocks(5);
+        assert_eq!(phase(JOB), Phase::Seeding);
+        assert_ok!(poke(0));
+        assert_noop!(poke(0), Error::<Test>::NotDue);
+        blocks(2);
+        assert_eq!(phase(JOB), Phase::Running);
     });
 }

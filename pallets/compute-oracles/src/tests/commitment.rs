@@ -30,9 +30,12 @@ fn take_should_fail_by_name() {
         assert_ok!(Oracles::resume(signed(&ORACLE)));
         assert_ok!(Oracles::unbond(signed(&OTHERS[0]), 4_000 * WEFT));
         assert_noop!(Oracles::take(signed(&OTHERS[0]), 0), Error::<Test>::StakeTooLow);
-        let other = vec![[1; 32]].try_into().unwrap();
-        assert_ok!(Oracles::register(signed(&ACCUSER), other, Default::default(), [1; 32], BONDED));
-        assert_noop!(Oracles::take(signed(&ACCUSER), 0), Error::<Test>::ClassUnsupported);
+        // An oracle of a class that a later release runs.
+        let known = Stored::<Test>::mutate(&OTHERS[0], |oracle| {
+            core::mem::replace(&mut oracle.as_mut().unwrap().classes, vec![[1; 32]].try_into().unwrap())
+        });
+        assert_noop!(Oracles::take(signed(&OTHERS[0]), 0), Error::<Test>::ClassUnsupported);
+        Stored::<Test>::mutate(&OTHERS[0], |oracle| oracle.as_mut().unwrap().classes = known);
         assert_ok!(Oracles::take(signed(&ORACLE), 0));
         assert_noop!(Oracles::take(signed(&ORACLE), 0), Error::<Test>::WrongStage);
     });
@@ -43,7 +46,7 @@ fn take_should_fail_after_t_open() {
     build_and_execute(1, || {
         submit(1);
         blocks(61);
-        assert!(Oracles::take(signed(&ORACLE), 0).is_err());
+        assert_noop!(Oracles::take(signed(&ORACLE), 0), pallet_models::Error::<Test>::WrongState);
         assert_ok!(poke(0));
         assert_eq!(state(0), JobState::Expired);
     });
@@ -152,6 +155,85 @@ fn reveal_nonces_should_refuse_what_could_not_be_minted() {
             assert_noop!(reveal(JOB, &truth), Error::<Test>::OpeningMismatch);
         });
     }
+}
+
+#[test]
+fn reveal_nonces_should_refuse_parts_that_are_too_many_or_out_of_order() {
+    let part = |datanet, paid| Part { datanet, leaves: 1, root: [1; 32], pos: 5, neg: 1, paid };
+    let half = WEFT / 2;
+    for parts in [
+        vec![part(0, half), part(0, half)],
+        vec![part(1, half), part(0, half)],
+        (0..17).map(|datanet| part(datanet, if datanet == 0 { WEFT } else { 0 })).collect(),
+    ] {
+        build_and_execute(1, || {
+            submit(1);
+            take(0);
+            let mut truth = Truth::of(JOB);
+            let opening = truth.opening.as_mut().unwrap();
+            opening.parts = parts;
+            truth.commit.attribution_commitment = opening.attribution_commitment();
+            commit(JOB, &truth);
+            assert_ok!(audit_commit(&OTHERS[0], JOB, &truth));
+            assert_noop!(reveal(JOB, &truth), Error::<Test>::OpeningMismatch);
+        });
+    }
+}
+
+#[test]
+fn reveal_nonces_should_fail_after_t_reveal_and_when_the_run_is_over() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        let truth = Truth::of(JOB);
+        commit(JOB, &truth);
+        assert_ok!(audit_commit(&OTHERS[0], JOB, &truth));
+        pass_deadline(JOB);
+        assert_noop!(reveal(JOB, &truth), Error::<Test>::TooLate);
+        assert_ok!(poke(0));
+        assert_eq!(phase(JOB), Phase::Ended);
+        assert_noop!(reveal(JOB, &truth), Error::<Test>::TooLate);
+        assert_noop!(Oracles::accuse(signed(&ACCUSER), JOB, 0), Error::<Test>::TooLate);
+    });
+}
+
+#[test]
+fn calls_should_refuse_the_run_of_a_settlement() {
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        let truth = Truth::of(JOB);
+        let (state, reverse, paths) = truth.answer();
+        let key = RunKey::Settle(0, 1);
+        assert_noop!(Oracles::commit(signed(&ORACLE), key, truth.commit), Error::<Test>::SettleNotBuilt);
+        assert_noop!(Oracles::audit_commit(signed(&OTHERS[0]), key, [1; 32]), Error::<Test>::SettleNotBuilt);
+        assert_noop!(Oracles::reveal_nonces(signed(&ORACLE), key, truth.secret, None), Error::<Test>::SettleNotBuilt);
+        assert_noop!(
+            Oracles::audit_reveal(signed(&OTHERS[0]), key, SALT, state, reverse, true, paths),
+            Error::<Test>::SettleNotBuilt
+        );
+        assert_noop!(Oracles::accuse(signed(&ACCUSER), key, 0), Error::<Test>::SettleNotBuilt);
+    });
+}
+
+#[test]
+fn take_should_fail_when_a_fee_cannot_be_computed() {
+    build_and_execute(1, || {
+        submit(1);
+        crate::StakeParams::<Test>::mutate(|stakes| stakes.audit_fee = u128::MAX);
+        assert_noop!(Oracles::take(signed(&ORACLE), 0), Error::<Test>::AmountTooLarge);
+        crate::StakeParams::<Test>::kill();
+    });
+}
+
+#[test]
+fn poke_should_weigh_what_it_may_do() {
+    use crate::WeightInfo;
+    let most = <() as WeightInfo>::transition().saturating_add(<() as WeightInfo>::slash().saturating_mul(8));
+    assert!(<() as pallet_models::WeightInfo>::poke().all_gte(most));
+    // A draw that finds nobody fits beside the first one into its part of a block of a second.
+    let draw = <() as WeightInfo>::draw(crate::tickets::LOOKS).saturating_add(<() as WeightInfo>::ending());
+    assert!(draw.ref_time() < 250_000_000_000);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn accuse_should_fail_by_name() {
         assert_noop!(Oracles::accuse(signed(&ORACLE), JOB, 0), Error::<Test>::WrongMover);
         assert_noop!(Oracles::accuse(signed(&verifier), JOB, 0), Error::<Test>::WrongMover);
         assert_noop!(Oracles::accuse(signed(&ACCUSER), JOB, 2 * STEPS + 2), Error::<Test>::StepOutOfRange);
-        assert!(Oracles::accuse(signed(&POT), JOB, 0).is_err());
+        assert_noop!(Oracles::accuse(signed(&POT), JOB, 0), TokenError::FundsUnavailable);
         assert_ok!(Oracles::accuse(signed(&ACCUSER), JOB, 2 * STEPS + 1));
         blocks(2);
         let juror = jurors(JOB)[0].clone();
@@ -138,6 +138,37 @@ fn jury_calls_should_fail_by_name() {
         assert_noop!(jury_reveal(&members[0], id, value), Error::<Test>::AlreadyAnswered);
         pass_deadline(JOB);
         assert_noop!(jury_reveal(&members[1], id, value), Error::<Test>::TooLate);
+    });
+}
+
+#[test]
+fn jury_commit_should_fail_after_t_jury() {
+    build_and_execute(5, || {
+        let (id, truth) = accused(Truth::of);
+        pass_deadline(JOB);
+        assert_eq!(phase(JOB), Phase::JuryCommit);
+        assert_noop!(jury_commit(&jurors(JOB)[0], id, &truth.value(id)), Error::<Test>::TooLate);
+    });
+}
+
+#[test]
+fn jury_reveal_should_end_the_blind_phase_when_another_juror_was_silent() {
+    build_and_execute(5, || {
+        // GIVEN T_jury over, one juror silent, and nobody who pokes
+        let (id, truth) = accused(Truth::of);
+        let members = jurors(JOB);
+        let value = truth.value(id);
+        assert_ok!(jury_commit(&members[0], id, &value));
+        assert_ok!(jury_commit(&members[1], id, &value));
+        pass_deadline(JOB);
+        assert_eq!(phase(JOB), Phase::JuryCommit);
+        // WHEN the others reveal
+        assert_ok!(jury_reveal(&members[0], id, value));
+        assert_eq!(phase(JOB), Phase::JuryReveal);
+        assert_noop!(jury_reveal(&members[2], id, value), Error::<Test>::NotBlindCommitted);
+        assert_ok!(jury_reveal(&members[1], id, value));
+        // THEN two of three decide
+        assert_eq!(phase(JOB), Phase::Window);
     });
 }
 

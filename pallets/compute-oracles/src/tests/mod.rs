@@ -3,8 +3,11 @@
 mod audit;
 mod beacon;
 mod commitment;
+mod genesis;
 mod invariants;
 mod jury;
+mod origins;
 mod random;
 mod scenarios;
 mod stake;
+mod tickets;

@@ -238,6 +238,33 @@ fn the_verifier_that_agreed_should_lose_its_lock_with_a_false_run() {
 }
 
 #[test]
+fn the_first_verifier_to_disagree_should_be_rewarded_when_several_do() {
+    for first in [0, 1] {
+        build_and_execute(5, || {
+            // GIVEN two verifiers that both say that the run is false
+            submit(2);
+            take(0);
+            let posted = Truth::false_from(JOB, 5);
+            commit(JOB, &posted);
+            audit_to_answers(JOB, &posted, &posted);
+            let list = verifiers(JOB, &[AuditState::Committed]);
+            for who in [&list[first], &list[1 - first]] {
+                assert_ok!(audit_reveal(who, JOB, &posted, false));
+            }
+            blocks(2);
+            // WHEN the jury agrees with them
+            let (id, _) = jury(JOB);
+            jury_answers(JOB, &[Truth::of(JOB).value(id); 3]);
+            execute_slashes();
+            // THEN the one that answered first has the challenger's part
+            let parts = slash_parts(stake(2), 3 * VERIFIER_FEE, true).unwrap();
+            assert_eq!(wealth(&list[first]), START + parts.challenger);
+            assert_eq!(wealth(&list[1 - first]), START);
+        });
+    }
+}
+
+#[test]
 fn a_slash_should_wait_for_its_delay() {
     build_and_execute(1, || {
         submit(1);

@@ -1,4 +1,4 @@
-use crate::{mock::*, types::*, Activities, CommitHead, Commitments, Error, Event, HoldReason};
+use crate::{mock::*, types::*, Activities, CommitHead, Commitments, Error, Event, HoldReason, Params};
 use frame::testing_prelude::*;
 use weft_protocol::hash::Hash;
 
@@ -16,9 +16,10 @@ fn commit_should_take_the_next_sequence_when_open() {
         assert_ok!(plain(ALICE, id, [1; 32]));
         assert_ok!(plain(BOB, id, [2; 32]));
 
-        let first = Datanets::commitment([1; 32]).unwrap();
-        assert_eq!((first.datanet, first.account, first.sequence, first.block), (id, ALICE, 0, 1));
-        assert_eq!(Datanets::commitment([2; 32]).unwrap().sequence, 1);
+        let first = Datanets::commitment(ALICE, [1; 32]).unwrap();
+        assert_eq!((first.datanet, first.sequence, first.block), (id, 0, 1));
+        assert_eq!(Datanets::commitment(BOB, [2; 32]).unwrap().sequence, 1);
+        assert_eq!(Datanets::commitment(BOB, [1; 32]), None);
         assert_eq!(held(HoldReason::Commit, &ALICE), COMMIT_DEPOSIT);
         let expires = 1 + COMMIT_WINDOW;
         assert_eq!(last_event(), Event::Committed { datanet: id, who: BOB, hash: [2; 32], sequence: 1, expires });
@@ -41,7 +42,22 @@ fn commit_should_refuse_when_hash_is_open_already() {
         let id = datanet(Rule::Owner);
         assert_ok!(plain(ALICE, id, [1; 32]));
         assert_noop!(plain(ALICE, id, [1; 32]), Error::<Test>::CommitmentExists);
-        assert_noop!(plain(BOB, id, [1; 32]), Error::<Test>::CommitmentExists);
+    });
+}
+
+#[test]
+fn commit_should_pass_when_another_account_copied_the_hash() {
+    build_and_execute(|| {
+        // GIVEN a copy that was in a block before the original
+        let id = datanet(Rule::Owner);
+        let hash = hash_of(&ALICE, id, &root(1));
+        assert_ok!(plain(BOB, id, hash));
+        // THEN it blocks nobody, and opens for nobody
+        assert_ok!(plain(ALICE, id, hash));
+        advance(2);
+        assert_noop!(try_reveal(&BOB, id, root(1)), Error::<Test>::UnknownCommitment);
+        assert_ok!(try_reveal(&ALICE, id, root(1)));
+        assert_eq!(held(HoldReason::Commit, &BOB), COMMIT_DEPOSIT);
     });
 }
 
@@ -61,7 +77,7 @@ fn commit_should_refuse_when_thirty_two_are_open() {
 #[test]
 fn commit_should_refuse_when_daily_limit_is_reached_until_the_next_day() {
     build_and_execute(|| {
-        CommitsPerDay::set(2);
+        Params::<Test>::mutate(|params| params.commits_per_day = 2);
         let id = datanet(Rule::Owner);
         assert_ok!(plain(ALICE, id, [1; 32]));
         assert_ok!(plain(ALICE, id, [2; 32]));

@@ -14,7 +14,7 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        4 => (1u32..5_000, 1u64..3_000_000).prop_map(|(records, bytes)| Act::Accept { records, bytes }),
+        4 => (1u32..5_000, 10_000u64..3_000_000).prop_map(|(records, bytes)| Act::Accept { records, bytes }),
         1 => any::<bool>().prop_map(Act::Reject),
         2 => Just(Act::Snapshot),
     ]

@@ -81,7 +81,7 @@ fn on_idle_should_use_no_more_weight_than_is_left_when_much_is_due() {
             assert_ok!(Datanets::commit(signed(ALICE), id, [n; 32]));
         }
         advance(u64::from(COMMIT_WINDOW) + 1);
-        let limit = Weight::from_parts(500_000_000, 0);
+        let limit = Weight::from_parts(500_000_000, 1_000_000);
         let used = idle(limit);
         assert!(used.all_lte(limit), "{used:?}");
         let left = Commitments::<Test>::iter().count();

@@ -25,12 +25,16 @@ fn change_item(id: u32, n: u32, f: impl FnOnce(&mut Contribution<AccountId>)) {
 
 #[test]
 fn d1_should_fail_when_a_hold_is_not_recorded() {
-    for reason in [HoldReason::Datanet, HoldReason::Commit, HoldReason::Storage, HoldReason::Risk] {
-        build_and_break("D1: holds are not the recorded deposits", || {
-            filled();
-            let who = if reason == HoldReason::Datanet { OWNER } else { ALICE };
-            assert_ok!(deposits::hold::<Test>(reason, &who, 1));
-        });
+    // Of accounts with a record, and of one without any.
+    for who in [OWNER, ALICE, BOB] {
+        for reason in
+            [HoldReason::Datanet, HoldReason::Commit, HoldReason::Storage, HoldReason::Risk, HoldReason::Cluster]
+        {
+            build_and_break("D1: holds are not the recorded deposits", || {
+                filled();
+                assert_ok!(deposits::hold::<Test>(reason, &who, 1));
+            });
+        }
     }
 }
 
@@ -144,7 +148,7 @@ fn d7_should_fail_when_a_deposit_waits_in_no_queue() {
     build_and_break("D7: a commitment outside the queue", || {
         let id = filled();
         let hash = commit(&BOB, id, root(2));
-        CommitQueue::<Test>::remove(Commitments::<Test>::get(hash).unwrap().sequence);
+        CommitQueue::<Test>::remove(Commitments::<Test>::get(BOB, hash).unwrap().sequence);
     });
     build_and_break("D7: a commitment outside the queue's bounds", || {
         let id = filled();
@@ -153,7 +157,7 @@ fn d7_should_fail_when_a_deposit_waits_in_no_queue() {
     });
     build_and_break("D7: a queued commitment that does not exist", || {
         filled();
-        CommitQueue::<Test>::insert(7, root(7));
+        CommitQueue::<Test>::insert(7, (BOB, root(7)));
     });
     build_and_break("D7: a risk deposit that nothing will free", || {
         filled();

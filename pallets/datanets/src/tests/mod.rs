@@ -1,4 +1,4 @@
-//! One file per call, and one for the invariants.
+//! One file per call, one for the invariants, one for origins.
 
 mod commit;
 mod create;
@@ -6,6 +6,8 @@ mod encoding;
 mod growth;
 mod idle;
 mod invariants;
+mod origins;
+mod params;
 mod reveal;
 mod review;
 mod set_curators;

@@ -16,7 +16,7 @@ fn reveal_should_store_and_swap_deposits_when_in_window() {
         );
         assert_eq!((item.state, item.rule, item.sequence), (ContributionState::Pending, Rule::Threshold(1), 0));
         assert_eq!((item.leaf, item.reason, item.decided), (None, None, None));
-        assert_eq!(Datanets::commitment(hash), None);
+        assert_eq!(Datanets::commitment(ALICE, hash), None);
         assert_eq!(held(HoldReason::Commit, &ALICE), 0);
         assert_eq!(held(HoldReason::Storage, &ALICE), STORAGE_DEPOSIT);
         assert_eq!(held(HoldReason::Risk, &ALICE), RISK_DEPOSIT);
@@ -80,14 +80,73 @@ fn reveal_should_refuse_when_nothing_was_committed() {
 }
 
 #[test]
-fn reveal_should_refuse_when_another_account_committed_the_hash() {
+fn reveal_should_refuse_when_only_another_account_committed_the_hash() {
     build_and_execute(|| {
         let id = datanet(Rule::Owner);
         let hash = hash_of(&ALICE, id, &root(1));
         assert_ok!(Datanets::commit(signed(BOB), id, hash));
         advance(2);
-        assert_noop!(try_reveal(&ALICE, id, root(1)), Error::<Test>::CommitmentMismatch);
+        assert_noop!(try_reveal(&ALICE, id, root(1)), Error::<Test>::UnknownCommitment);
         assert_noop!(try_reveal(&BOB, id, root(1)), Error::<Test>::UnknownCommitment);
+    });
+}
+
+#[test]
+fn reveal_should_displace_a_later_commitment_when_that_waits_for_its_verdict() {
+    build_and_execute(|| {
+        // GIVEN two commitments to one root, of which the later is revealed first and has a vote
+        let id = datanet(Rule::Threshold(2));
+        commit(&ALICE, id, root(1));
+        let later = contribute(&BOB, id, root(1));
+        assert_ok!(accept(&CURATOR, id, later));
+        // WHEN the earlier is revealed
+        assert_ok!(try_reveal(&ALICE, id, root(1)));
+        // THEN it owns the root, and the later one is a duplicate that lost nothing
+        let item = Datanets::contribution(id, later).unwrap();
+        assert_eq!((item.state, item.reason), (ContributionState::Rejected, Some(RejectCode::Duplicate)));
+        assert_eq!(free(&BOB), START);
+        assert_eq!(Roots::<Test>::get(id, root(1)), Some(1));
+        let net = Datanets::datanet(id).unwrap();
+        assert_eq!((net.contributions, net.pending, net.open), (2, 1, 0));
+        assert_eq!(Datanets::votes(id, later), Votes::default());
+        assert_noop!(accept(&CURATOR_2, id, later), Error::<Test>::AlreadyDecided);
+        assert_ok!(accept(&CURATOR, id, 1));
+        assert_ok!(accept(&CURATOR_2, id, 1));
+    });
+}
+
+#[test]
+fn reveal_should_free_the_commit_deposit_when_a_later_commitment_was_accepted() {
+    build_and_execute(|| {
+        // GIVEN a later commitment to the same root that is in the Datanet
+        let id = datanet(Rule::Owner);
+        let hash = commit(&ALICE, id, root(1));
+        let later = contribute(&BOB, id, root(1));
+        assert_ok!(accept(&OWNER, id, later));
+        // WHEN the earlier is revealed
+        assert_ok!(try_reveal(&ALICE, id, root(1)));
+        // THEN nothing is stored, and nothing is lost
+        assert_eq!(Datanets::datanet(id).unwrap().contributions, 1);
+        assert_eq!(Datanets::commitment(ALICE, hash), None);
+        assert_eq!(free(&ALICE), START);
+        let event = Event::RevealSuperseded { datanet: id, contribution: later, who: ALICE, freed: COMMIT_DEPOSIT };
+        assert_eq!(last_event(), event);
+    });
+}
+
+#[test]
+fn reveal_should_refuse_when_records_do_not_fit_into_the_bytes() {
+    build_and_execute(|| {
+        let id = datanet(Rule::Owner);
+        commit(&ALICE, id, root(1));
+        advance(2);
+        for (records, bytes) in [(10, 19), (u32::MAX, 4_000)] {
+            assert_noop!(
+                Datanets::reveal(signed(ALICE), id, root(1), SALT, CONTENT, records, bytes, None),
+                Error::<Test>::TooManyRecords
+            );
+        }
+        assert_ok!(Datanets::reveal(signed(ALICE), id, root(1), SALT, CONTENT, 10, 20, None));
     });
 }
 

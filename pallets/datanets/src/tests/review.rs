@@ -116,6 +116,32 @@ fn review_should_reject_when_the_threshold_cannot_be_reached_any_more() {
 }
 
 #[test]
+fn review_should_not_forfeit_when_one_curator_rejects_where_all_must_accept() {
+    build_and_execute(|| {
+        // GIVEN a rule that needs all three curators, so that one rejection decides
+        let id = datanet(Rule::Threshold(3));
+        let n = contribute(&ALICE, id, root(1));
+        // WHEN that one curator says Malware
+        assert_ok!(reject(&CURATOR, id, n, RejectCode::Malware));
+        // THEN the contribution is refused, and its contributor loses nothing
+        let item = Datanets::contribution(id, n).unwrap();
+        assert_eq!((item.state, item.reason), (ContributionState::Rejected, Some(RejectCode::Other)));
+        assert_eq!(free(&ALICE), START);
+        assert_eq!(free(&TREASURY), WEFT);
+    });
+}
+
+#[test]
+fn review_should_forfeit_when_the_rule_needs_one_curator_and_that_one_is_severe() {
+    build_and_execute(|| {
+        let id = datanet(Rule::Threshold(1));
+        let n = contribute(&ALICE, id, root(1));
+        assert_ok!(reject(&CURATOR, id, n, RejectCode::Unlawful));
+        assert_eq!(free(&ALICE), START - RISK_DEPOSIT);
+    });
+}
+
+#[test]
 fn review_should_not_forfeit_when_only_the_deciding_vote_is_severe() {
     build_and_execute(|| {
         let id = datanet(Rule::Threshold(2));

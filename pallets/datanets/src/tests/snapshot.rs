@@ -1,4 +1,4 @@
-use crate::{mock::*, types::*, Error, Event};
+use crate::{mock::*, types::*, Error, Event, Params};
 use frame::testing_prelude::*;
 
 fn filled() -> u32 {
@@ -31,7 +31,7 @@ fn snapshot_should_freeze_root_and_counts_when_leaves_are_new() {
 #[test]
 fn snapshot_should_refuse_when_the_interval_is_not_over() {
     build_and_execute(|| {
-        SnapshotInterval::set(10);
+        Params::<Test>::mutate(|params| params.snapshot_interval = 10);
         let id = filled();
         assert_ok!(Datanets::snapshot(signed(BOB), id));
         let n = contribute(&BOB, id, root(2));

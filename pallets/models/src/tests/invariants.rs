@@ -35,6 +35,20 @@ fn m1_should_fail_when_an_ended_job_keeps_escrow() {
 }
 
 #[test]
+fn m1_should_fail_when_a_hold_is_not_recorded() {
+    use crate::HoldReason;
+    use frame::token::fungible::MutateHold;
+    // Of the builder, and of an account without job or base.
+    for who in [BUILDER, STRANGER] {
+        for reason in [HoldReason::Escrow, HoldReason::BaseDeposit, HoldReason::SeriesDeposit] {
+            broken("M1", || {
+                assert_ok!(Balances::hold(&reason.into(), &who, 1));
+            });
+        }
+    }
+}
+
+#[test]
 fn m2_should_fail_when_a_split_is_not_whole() {
     broken("M2", || job(1, |job| job.split.owner += 1));
 }
@@ -42,6 +56,21 @@ fn m2_should_fail_when_a_split_is_not_whole() {
 #[test]
 fn m3_should_fail_when_a_model_is_missing() {
     broken("M3", || StoredModels::<Test>::remove(0));
+}
+
+#[test]
+fn a2_should_fail_when_a_model_has_no_weights() {
+    broken("A2", || Book::forget(0));
+}
+
+#[test]
+fn m5_should_fail_when_a_job_has_no_run_or_a_run_no_job() {
+    // Job 1 is open and has no run.
+    broken("M5", || Running::set(Some(true)));
+    broken("M5", || {
+        job(1, |job| job.state = JobState::Assigned);
+        Running::set(Some(false));
+    });
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Submission, refusals, cancellation, expiry.
 
-use crate::{mock::*, Error, Event, JobSpec, Jobs, Recipes};
+use crate::{mock::*, Error, Event, JobSpec, Jobs, Recipes, Sweep};
 use frame::{testing_prelude::*, traits::Hooks};
 use weft_protocol::{
     job::{JobEvent, JobState, Tier},
     licence::purpose,
-    recipe::{Method, Recipe},
+    recipe::{Length, Method, Recipe},
     split::ModelSplit,
 };
-use weft_traits::{JobControl, RecipeInspect};
+use weft_traits::{JobControl, PermissionCheck, RecipeInspect};
 
 /// 12 steps: 2 epochs of 60 records in batches of 10. V = 1.2 · 15 + 0.01; L = 1 + 3.
 const ESCROW: u128 = 15 * WEFT + 18 * WEFT + WEFT / 100 + 4 * WEFT;
@@ -79,12 +79,10 @@ fn submit_job_should_ask_for_grants_that_outlive_the_run() {
 }
 
 fn refused(spec: JobSpec, error: Error<Test>) {
-    let before = Models::quote(BUILDER, spec.clone());
-    assert!(before.refusals.contains(&error.into()), "the quote names the refusal");
-    let result = submit(spec);
-    assert!(result.is_err());
-    assert!(Jobs::<Test>::get(0).is_none());
-    assert_eq!(held(&BUILDER), 0);
+    let error = DispatchError::from(error);
+    let quote = Models::quote(BUILDER, spec.clone());
+    assert_eq!(quote.refusals.first(), Some(&error), "the quote names the refusal");
+    assert_noop!(submit(spec), error);
 }
 
 #[test]
@@ -133,6 +131,12 @@ fn submit_job_should_refuse_wrong_inputs() {
         let mut empty = spec();
         empty.inputs[1].snapshot = 1;
         refused(empty, Error::UnknownSnapshot);
+        // More records in one snapshot than a job counts, and in two together.
+        for snapshot in [2, 3] {
+            let mut large = spec();
+            large.inputs[1].snapshot = snapshot;
+            refused(large, Error::TooManyRecords);
+        }
     });
 }
 
@@ -145,6 +149,8 @@ fn submit_job_should_refuse_wrong_recipes() {
         refused(JobSpec { recipe: longer.try_into().unwrap(), ..spec() }, Error::RecipeOutOfBounds);
         refused(spec_of(&Recipe { batch_size: 0, ..recipe() }), Error::RecipeOutOfBounds);
         refused(spec_of(&Recipe { r: 65, ..recipe() }), Error::RecipeOutOfBounds);
+        // More steps than a run may have.
+        refused(spec_of(&Recipe { length: Length::MaxSteps(1_000_001), ..recipe() }), Error::RecipeOutOfBounds);
         refused(spec_of(&Recipe { method: Method::Qlora, ..recipe() }), Error::QloraNotBuilt);
     });
 }
@@ -174,8 +180,7 @@ fn submit_job_should_pass_on_what_permissions_refuse() {
 #[test]
 fn submit_job_should_fail_without_money() {
     build_and_execute(|| {
-        assert!(submit(JobSpec { fee: 9_990 * WEFT, ..spec() }).is_err());
-        assert_eq!(held(&BUILDER), 0);
+        assert_noop!(submit(JobSpec { fee: 9_990 * WEFT, ..spec() }), TokenError::FundsUnavailable);
     });
 }
 
@@ -265,4 +270,38 @@ fn idle_blocks_should_expire_open_jobs() {
         assert_eq!(Jobs::<Test>::get(0).unwrap().state, JobState::Expired);
         assert_eq!(Jobs::<Test>::get(1).unwrap().state, JobState::Expired);
     });
+}
+
+#[test]
+fn idle_blocks_should_look_at_a_job_once_when_it_is_no_longer_open() {
+    build_and_execute(|| {
+        // GIVEN a job that was taken, one that is cancelled, and one that is open
+        for _ in 0..3 {
+            assert_ok!(submit(spec()));
+        }
+        assert_ok!(<Models as JobControl<_>>::advance(0, JobEvent::Take, None));
+        assert_ok!(Models::cancel_job(RuntimeOrigin::signed(BUILDER), 1));
+        // WHEN blocks are idle
+        <Models as Hooks<u64>>::on_idle(2, Weight::MAX);
+        // THEN the pointer waits at the open one, and passes it when that has expired
+        assert_eq!(Sweep::<Test>::get(), 2);
+        <Models as Hooks<u64>>::on_idle(3, Weight::MAX);
+        assert_eq!(Sweep::<Test>::get(), 2);
+        run_to(u64::from(2 + OPEN));
+        <Models as Hooks<u64>>::on_idle(62, Weight::MAX);
+        assert_eq!(Jobs::<Test>::get(2).unwrap().state, JobState::Expired);
+        assert_eq!(Sweep::<Test>::get(), 3);
+    });
+}
+
+#[test]
+fn calls_should_charge_what_their_grants_cost() {
+    use crate::{Call, WeightInfo, MAX_INPUTS};
+    use frame::deps::frame_support::dispatch::GetDispatchInfo;
+    let call = Call::<Test>::submit_job { spec: Box::new(spec()) };
+    let expected = <() as WeightInfo>::submit_job(2).saturating_add(Grants::consume_weight(2));
+    assert_eq!(call.get_dispatch_info().call_weight, expected);
+    let call = Call::<Test>::cancel_job { job: 0 };
+    let expected = <() as WeightInfo>::cancel_job().saturating_add(Grants::end_weight(MAX_INPUTS));
+    assert_eq!(call.get_dispatch_info().call_weight, expected);
 }

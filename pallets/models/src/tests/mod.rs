@@ -2,5 +2,6 @@
 
 mod invariants;
 mod jobs;
+mod origins;
 mod registry;
 mod results;

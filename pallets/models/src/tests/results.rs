@@ -3,7 +3,7 @@
 use crate::{mock::*, Error, Event, Jobs, Models as StoredModels, Params};
 use frame::testing_prelude::*;
 use weft_protocol::job::{FailReason, JobEvent, JobState};
-use weft_traits::{AttributionBook, JobControl, ModelInspect};
+use weft_traits::{AttributionBook, Clock, JobControl, ModelInspect};
 
 const FEE: u128 = 15 * WEFT;
 const VERIFIER_FEE: u128 = 18 * WEFT + WEFT / 100;
@@ -95,6 +95,28 @@ fn advance_should_release_the_rest_when_a_run_fails() {
 }
 
 #[test]
+fn forget_should_drop_the_recipe_when_the_job_failed() {
+    build_and_execute(|| {
+        to_window();
+        // While the job lives, and for ever when it made a model, its recipe stays.
+        <Control as JobControl<_>>::forget(0);
+        assert!(crate::Recipes::<Test>::contains_key(0));
+        hypothetically!({
+            assert_ok!(<Control as JobControl<_>>::finalise(0, result(Some(opening()))));
+            <Control as JobControl<_>>::forget(0);
+            assert!(crate::Recipes::<Test>::contains_key(0));
+            Ok::<(), DispatchError>(())
+        })
+        .unwrap();
+        advance(JobEvent::Challenge);
+        advance(JobEvent::FraudProved);
+        <Control as JobControl<_>>::forget(0);
+        assert!(!crate::Recipes::<Test>::contains_key(0));
+        <Control as JobControl<_>>::forget(7);
+    });
+}
+
+#[test]
 fn advance_should_refuse_what_only_finalise_may_do() {
     build_and_execute(|| {
         to_window();
@@ -147,5 +169,29 @@ fn set_prices_should_wait_for_the_notice() {
         run_to(6);
         assert_eq!(<Control as ModelInspect<_>>::prices(0, 1), Some((1, 2)));
         assert_ok!(set_prices(3, 4));
+    });
+}
+
+#[test]
+fn set_prices_should_keep_64_versions_and_each_for_30_days() {
+    build_and_execute(|| {
+        // GIVEN a model with as many versions as are kept, one for each block
+        to_window();
+        assert_ok!(<Control as JobControl<_>>::finalise(0, result(Some(opening()))));
+        for version in 1..64 {
+            run_to(1 + version);
+            assert_ok!(set_prices(u128::from(version), 2));
+        }
+        // THEN the next waits until version 0 has been out of force, since block 2, for 30 days
+        assert_noop!(set_prices(64, 2), Error::<Test>::TooManyPrices);
+        let day = u64::from(Time::day());
+        run_to(2 + 30 * day - 1);
+        assert_noop!(set_prices(64, 2), Error::<Test>::TooManyPrices);
+        run_to(2 + 30 * day);
+        assert_ok!(set_prices(64, 2));
+        assert_eq!(crate::Prices::<Test>::iter_prefix(0).count(), 64);
+        assert_eq!(<Control as ModelInspect<_>>::prices(0, 0), None);
+        assert_eq!(<Control as ModelInspect<_>>::prices(0, 1), Some((1, 2)));
+        assert_eq!(<Control as ModelInspect<_>>::prices(0, 64), Some((64, 2)));
     });
 }

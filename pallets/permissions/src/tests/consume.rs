@@ -197,6 +197,50 @@ fn is_live_should_end_with_the_expiry() {
 }
 
 #[test]
+fn is_live_should_hold_while_a_job_runs_when_the_grant_ended() {
+    build_and_execute(|| {
+        // GIVEN a grant with a job in flight
+        let id = granted();
+        assert_ok!(consume(&job(), &with_held(id)));
+        // WHEN its last clock value passes and its owner revokes it
+        System::set_block_number(102);
+        assert!(Permissions::is_live(id));
+        assert_ok!(Permissions::revoke(signed(OWNER), id, Cause::Breach));
+        // THEN data still goes out, until the job has ended
+        assert!(Permissions::is_live(id));
+        Permissions::restore(&[id]);
+        assert!(!Permissions::is_live(id));
+    });
+}
+
+#[test]
+fn settle_should_free_the_deposit_when_nothing_is_left() {
+    build_and_execute(|| {
+        let id = granted();
+        assert_ok!(consume(&job(), &with_held(id)));
+        assert_ok!(consume(&job(), &with_held(id)));
+        Permissions::settle(&[id]);
+        assert_eq!(held(HoldReason::Grant, &BUILDER), GRANT_DEPOSIT);
+        Permissions::settle(&[id]);
+        assert_eq!(Permissions::grant(id), None);
+        assert_eq!(free(&BUILDER), START);
+        assert_eq!(last_event(), crate::Event::Pruned { grant: id });
+    });
+}
+
+#[test]
+fn restore_should_free_the_deposit_when_the_grant_is_over() {
+    build_and_execute(|| {
+        let id = granted();
+        assert_ok!(consume(&job(), &with_held(id)));
+        System::set_block_number(102);
+        Permissions::restore(&[id]);
+        assert_eq!(Permissions::grant(id), None);
+        assert_eq!(free(&BUILDER), START);
+    });
+}
+
+#[test]
 fn put_for_tests_should_make_a_usable_grant_when_called() {
     build_and_execute(|| {
         let id = Permissions::put_for_tests(&BUILDER, NET);
@@ -238,8 +282,9 @@ proptest! {
                     }
                     _ => {}
                 }
-                let grant = Grants::<Test>::get(0).unwrap();
-                assert_eq!((grant.left, grant.in_flight, grant.used), (left, flying, used));
+                // A grant from which nothing more can come is gone.
+                let stored = Grants::<Test>::get(0).map(|grant| (grant.left, grant.in_flight, grant.used));
+                assert_eq!(stored, (left > 0 || flying > 0).then_some((left, flying, used)));
             }
         });
     }

@@ -13,6 +13,7 @@ fn calls_should_keep_their_indices() {
     assert_eq!(indices(Call::set_licence { datanet: 0, terms: terms() }), [41, 0]);
     assert_eq!(indices(Call::acquire { datanet: 0, version: 1, max_price: 0, scope: scope() }), [41, 3]);
     assert_eq!(indices(Call::revoke { grant: 0, cause: Cause::Breach }), [41, 7]);
+    assert_eq!(indices(Call::prune { grant: 0 }), [41, 10]);
 }
 
 #[test]

@@ -45,12 +45,24 @@ fn p3_should_fail_when_a_version_is_missing() {
 
 #[test]
 fn p4_should_fail_when_a_hold_is_not_recorded() {
-    for (reason, who) in [(HoldReason::Licence, OWNER), (HoldReason::Grant, BUILDER)] {
-        build_and_break("P4: holds are not the recorded deposits", || {
-            granted();
-            assert_ok!(deposits::hold::<Test>(reason, &who, 1));
-        });
+    // Of an account with a record, and of one without any.
+    for who in [OWNER, BUILDER, STRANGER] {
+        for reason in [HoldReason::Licence, HoldReason::Grant, HoldReason::AllowList, HoldReason::Request] {
+            build_and_break("P4: holds are not the recorded deposits", || {
+                granted();
+                assert_ok!(deposits::hold::<Test>(reason, &who, 1));
+            });
+        }
     }
+}
+
+#[test]
+fn p4_should_fail_when_a_recorded_account_does_not_exist() {
+    build_and_break("P4: holds are not the recorded deposits", || {
+        let id = granted();
+        // POOR has no account.
+        Grants::<Test>::mutate(id, |grant| grant.as_mut().unwrap().consumer = POOR);
+    });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use crate::{mock::*, types::*, Error, Event};
+use crate::{mock::*, types::*, Error, Event, HoldReason};
 use frame::testing_prelude::*;
 use weft_traits::PermissionCheck;
 
@@ -12,10 +12,12 @@ fn revoke_should_end_the_grant_for_new_jobs_when_owner_names_a_breach() {
         let id = granted();
         assert!(Permissions::is_live(id));
         assert_ok!(revoke(OWNER, id, Cause::Breach));
-        assert_eq!(Permissions::grant(id).unwrap().state, GrantState::Revoked(Cause::Breach));
-        assert_eq!(last_event(), Event::Revoked { grant: id, cause: Cause::Breach });
+        System::assert_has_event(RuntimeEvent::Permissions(Event::Revoked { grant: id, cause: Cause::Breach }));
         assert!(!Permissions::is_live(id));
-        assert_noop!(Permissions::consume(&BUILDER, &job(), &with_held(id)), Error::<Test>::GrantNotActive);
+        // No job holds it: its deposit is free and nothing is kept.
+        assert_eq!(last_event(), Event::Pruned { grant: id });
+        assert_eq!(free(&BUILDER), START);
+        assert_noop!(Permissions::consume(&BUILDER, &job(), &with_held(id)), Error::<Test>::UnknownGrant);
     });
 }
 
@@ -25,11 +27,16 @@ fn revoke_should_let_running_jobs_finish_when_uses_are_in_flight() {
         let id = granted();
         assert_ok!(Permissions::consume(&BUILDER, &job(), &with_held(id)));
         assert_ok!(revoke(OWNER, id, Cause::Breach));
-        // The grant stays while the job runs, and settles as if nothing had happened.
+        // The grant stays while the job runs, for that job alone.
         crate::Pallet::<Test>::prune_some(10);
-        Permissions::settle(&[id]);
         let grant = Permissions::grant(id).unwrap();
-        assert_eq!((grant.used, grant.in_flight, grant.left), (1, 0, 1));
+        assert_eq!((grant.state, grant.in_flight), (GrantState::Revoked(Cause::Breach), 1));
+        assert!(Permissions::is_live(id));
+        assert_noop!(Permissions::consume(&BUILDER, &job(), &with_held(id)), Error::<Test>::GrantNotActive);
+        assert_eq!(held(HoldReason::Grant, &BUILDER), GRANT_DEPOSIT);
+        Permissions::settle(&[id]);
+        assert_eq!(Permissions::grant(id), None);
+        assert_eq!(free(&BUILDER), START);
     });
 }
 
@@ -61,7 +68,10 @@ fn revoke_should_refuse_when_grant_is_unknown_or_revoked() {
     build_and_execute(|| {
         assert_noop!(revoke(OWNER, 0, Cause::Breach), Error::<Test>::UnknownGrant);
         let id = granted();
+        assert_ok!(Permissions::consume(&BUILDER, &job(), &with_held(id)));
         assert_ok!(revoke(OWNER, id, Cause::Breach));
         assert_noop!(revoke(OWNER, id, Cause::Breach), Error::<Test>::GrantNotActive);
+        Permissions::restore(&[id]);
+        assert_noop!(revoke(OWNER, id, Cause::Breach), Error::<Test>::UnknownGrant);
     });
 }

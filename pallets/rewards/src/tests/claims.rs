@@ -223,6 +223,77 @@ fn small_claims_should_add_up_until_they_can_be_paid() {
     });
 }
 
+/// A contributor with a hundredth of the points that is owed 32 units of epoch 1.
+fn with_debt(test: impl FnOnce(&[OwnerLeaf], frame::deps::sp_runtime::AccountId32)) {
+    execute(new_state(Params::default(), RICH), || {
+        let all = vec![(CURATED, leaves(CURATED, &[10_000_000_000, 990_000_000_000, 0]))];
+        record(MODEL, &all);
+        open_channel(1_000_000);
+        let who = contributor(CURATED, 0);
+        assert_ok!(redeem(FEES));
+        end_epoch(1);
+        assert_ok!(post_usage(1, FEES));
+        assert_ok!(finalise(1));
+        assert_ok!(claim(1, 0, &all[0].1, 0));
+        assert_eq!(crate::Pallet::<Test>::owed(who.clone()), 32);
+        test(&all[0].1, who);
+    });
+}
+
+#[test]
+fn claim_should_pay_what_is_owed_when_the_leaf_is_claimed_and_the_owner_can_take_it() {
+    with_debt(|leaves, who| {
+        // GIVEN an owner that cannot take 32 units yet
+        assert_noop!(claim(1, 0, leaves, 0), Error::<Test>::AlreadyClaimed);
+        assert_ok!(Balances::transfer_keep_alive(signed(STRANGER), who.clone(), ED));
+        // WHEN its account exists and the leaf is claimed again
+        assert_ok!(claim(1, 0, leaves, 0));
+        // THEN it has them, once
+        System::assert_last_event(Event::Collected { who: who.clone(), amount: 32 }.into());
+        assert_eq!((balance(&who), crate::Pallet::<Test>::owed(who.clone())), (ED + 32, 0));
+        assert_noop!(claim(1, 0, leaves, 0), Error::<Test>::AlreadyClaimed);
+        let part = &crate::Settlements::<Test>::get(MODEL, 1).unwrap().parts[0];
+        assert_eq!((part.claimed, part.claimed_leaves), (32, 1));
+    });
+}
+
+#[test]
+fn claim_should_refuse_a_claimed_leaf_with_another_proof_when_units_are_owed() {
+    with_debt(|leaves, who| {
+        assert_ok!(Balances::transfer_keep_alive(signed(STRANGER), who, ED));
+        let path: BoundedVec<_, _> = sum_tree::proof(leaves, 1).unwrap().try_into().unwrap();
+        let refused = Rewards::claim(signed(STRANGER), MODEL, 1, 0, 0, leaves[0], path);
+        assert_noop!(refused, Error::<Test>::ProofMismatch);
+    });
+}
+
+#[test]
+fn claim_of_a_leaf_without_points_should_pay_what_is_owed() {
+    with_debt(|leaves, _| {
+        // GIVEN the owner of a leaf without points, owed 10 units that another payment left in the pot
+        let who = contributor(CURATED, 2);
+        crate::Owed::<Test>::insert(&who, 10);
+        assert_ok!(Balances::transfer_keep_alive(signed(CONSUMER), POT, 10));
+        assert_ok!(Balances::transfer_keep_alive(signed(STRANGER), who.clone(), ED));
+        // WHEN its leaf is claimed THEN the units are paid
+        assert_ok!(claim(1, 0, leaves, 2));
+        assert_eq!((balance(&who), crate::Pallet::<Test>::owed(who.clone())), (ED + 10, 0));
+    });
+}
+
+#[test]
+fn claim_many_should_pay_what_is_owed_beside_new_leaves() {
+    with_debt(|leaves, who| {
+        assert_ok!(Balances::transfer_keep_alive(signed(STRANGER), who.clone(), ED));
+        let indices = [0, 1, 2];
+        let proof = sum_tree::multiproof(leaves, &indices).unwrap();
+        let all = indices.map(|at| (at, leaves[at as usize])).to_vec();
+        assert_ok!(many(0, all.clone(), proof.clone()));
+        assert_eq!(balance(&who), ED + 32);
+        assert_noop!(many(0, all, proof), Error::<Test>::AlreadyClaimed);
+    });
+}
+
 #[test]
 fn bits_should_span_chunks() {
     execute(new_state(Params::default(), RICH), || {

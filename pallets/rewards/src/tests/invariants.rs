@@ -40,6 +40,20 @@ fn r1_should_break_when_the_pot_lacks_what_is_owed() {
 }
 
 #[test]
+fn r1_should_break_when_only_the_existential_deposit_covers_a_debt() {
+    expect_broken("R1", || crate::Owed::<Test>::insert(STRANGER, 1));
+}
+
+#[test]
+fn r2_should_break_when_more_leaves_are_claimed_than_there_are() {
+    expect_broken("R2: more leaves claimed", || {
+        settle();
+        claim(1, 0, &usual_leaves()[0].1, 1).unwrap();
+        crate::Settlements::<Test>::mutate(MODEL, 1, |settlement| settlement.as_mut().unwrap().parts[0].leaves = 0);
+    });
+}
+
+#[test]
 fn r2_should_break_when_bits_and_leaves_disagree() {
     expect_broken("R2", || {
         settle();

@@ -2,9 +2,11 @@
 
 mod budgets;
 mod claims;
+mod genesis;
 mod invariants;
 mod keys;
 mod licence;
+mod origins;
 mod properties;
 mod redeem;
 mod scenarios;

@@ -175,6 +175,25 @@ fn redeem_should_refuse_when_the_budget_is_too_low() {
 }
 
 #[test]
+fn redeem_should_refuse_the_whole_batch_when_one_key_is_revoked() {
+    with_channel(|| {
+        // GIVEN a batch whose last voucher is of a key that its consumer has revoked
+        use frame::deps::sp_core::{sr25519, Pair};
+        let other = sr25519::Pair::from_seed(&[43; 32]);
+        assert_ok!(Rewards::add_key(signed(CONSUMER), other.public().0, any_rule()));
+        let revoked = Voucher { key: other.public().0, ..voucher(500) };
+        let signature = other.sign(&revoked.hash(&System::block_hash(0).0)).0;
+        let revoked = SignedVoucher { voucher: revoked, signature };
+        assert_ok!(Rewards::revoke_key(signed(CONSUMER), other.public().0));
+        // WHEN it is redeemed THEN it is refused and nothing has changed
+        let batch = vec![sign(voucher(1_000)), revoked];
+        assert_noop!(redeem_all(ORACLE, batch), Error::<Test>::KeyRevoked);
+        assert_eq!(balance(&POT), ED);
+        assert_ok!(redeem(1_000));
+    });
+}
+
+#[test]
 fn redeem_should_refuse_when_there_is_no_budget() {
     build_and_execute(|| {
         assert_ok!(Rewards::add_key(signed(CONSUMER), api_public(), any_rule()));
