@@ -1,7 +1,11 @@
 //! Where two executions of a run differ.
 
 use crate::result::RunOutput;
-use weft_protocol::{merkle, run::Commit, Hash};
+use weft_protocol::{
+    merkle,
+    run::{self, Commit},
+    Hash,
+};
 
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +52,30 @@ pub fn compare(output: &RunOutput, published: &[Hash], commit: Option<&Commit>, 
     }
 }
 
-/// The first field of a published commitment that differs from the recomputed one.
+/// A published list of states, if the commitment binds it: it and the secret hash to `steps_root`. Otherwise why it must
+/// not be used: an unbound list could name any step. An empty list says nothing and is returned as it is.
+///
+/// # Errors
+/// The reason, as words.
+pub fn bound_states(
+    published: Vec<Hash>,
+    commit: &Commit,
+    secret: Option<&Hash>,
+) -> std::result::Result<Vec<Hash>, &'static str> {
+    if published.is_empty() {
+        return Ok(published);
+    }
+    let Some(secret) = secret else {
+        return Err("the secret is not revealed yet, so nothing binds the published list of states");
+    };
+    if run::steps_root(&run::step_leaves(secret, &published)) != Some(commit.steps_root) {
+        return Err("the published list of states does not hash to the committed steps root");
+    }
+    Ok(published)
+}
+
+/// The first field of a published commitment that differs from the recomputed one. Without the secret `steps_root` is
+/// not compared: equality then covers everything but the list of states.
 #[must_use]
 pub fn commit_difference(output: &RunOutput, published: &Commit, secret: Option<&Hash>) -> Option<&'static str> {
     if output.n_done != published.n_done {

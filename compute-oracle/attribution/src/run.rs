@@ -7,9 +7,10 @@ use crate::store::Store;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
-use weft_data::{JobData, RecordUse};
+use weft_data::JobData;
 use weft_engine::{
     checkpoint::{hex, Manifest, Snapshot},
+    estimate::keeps_tape,
     events::{Event, EventKind, EventLog},
     lora::bytes_of,
     train::{Item, State, Tape, Trainer},
@@ -24,9 +25,6 @@ use weft_protocol::{
     Hash,
 };
 
-/// Bytes of states that a run keeps for its replay before it recomputes them
-/// between checkpoints instead.
-const TAPE_BYTES: usize = 3 << 30;
 /// Evaluations of the held-out records in a run.
 const EVALUATIONS: u32 = 10;
 
@@ -67,8 +65,6 @@ pub struct ExecOptions {
     pub control: Control,
     /// The bytes drawn with a jury: asks for [`RunOutput::work`].
     pub jury_draw: Option<Hash>,
-    /// Further states to keep as checkpoints, by u.
-    pub also_keep: Vec<u32>,
     /// Dishonesty, for tests.
     pub tamper: Tamper,
 }
@@ -167,9 +163,6 @@ pub fn execute(inputs: &RunInputs<'_>, opts: &ExecOptions, progress: &mut dyn Fn
     if reverse && !inputs.recipe.attribution {
         return Err(refuse("the recipe has `attribution` off but the run has an attribution method"));
     }
-    if !inputs.data.uses.contains(&RecordUse::Trains) {
-        return Err(refuse("no record of the job trains; lower `eval`, or add records"));
-    }
     let layout = Layout::new(inputs.base, inputs.recipe)?;
     let n = inputs.data.leaves.len();
     let items: Vec<Item<'_>> = (0..n)
@@ -190,7 +183,6 @@ pub fn execute(inputs: &RunInputs<'_>, opts: &ExecOptions, progress: &mut dyn Fn
         let back: Vec<u32> = keep.iter().map(|t| 2 * steps + 1 - t).collect();
         keep.extend(back);
     }
-    let p = layout.len();
     let manifest = Manifest {
         schema: 1,
         u: 0,
@@ -202,6 +194,7 @@ pub fn execute(inputs: &RunInputs<'_>, opts: &ExecOptions, progress: &mut dyn Fn
         base: hex(&inputs.base.root()),
         recipe: hex(&inputs.recipe.hash()),
         data: hex(&inputs.data.data_root),
+        states: String::new(),
         file: String::new(),
     };
     let runner = Runner {
@@ -216,7 +209,7 @@ pub fn execute(inputs: &RunInputs<'_>, opts: &ExecOptions, progress: &mut dyn Fn
         reverse,
         keep,
         tapes: BTreeMap::new(),
-        keep_all: reverse && p.saturating_mul(16).saturating_mul(steps as usize) <= TAPE_BYTES,
+        keep_all: reverse && keeps_tape(layout.len(), steps),
         work_u: opts.jury_draw.map_or(u32::MAX, |d| run::jury_step(&d, steps)),
         work: [None, None],
         eval_loss: None,
@@ -228,7 +221,7 @@ pub fn execute(inputs: &RunInputs<'_>, opts: &ExecOptions, progress: &mut dyn Fn
 
 impl<'a> Runner<'a, '_> {
     fn run(mut self, mut trainer: Trainer<'a>, progress: &mut dyn FnMut(&Event)) -> Result<RunOutput> {
-        let mut replay = self.resume(&mut trainer)?;
+        let mut replay = self.resume(&mut trainer, progress)?;
         let work = if self.reverse { 3.0 } else { 1.0 };
         let u = self.states.len().saturating_sub(1) as f64;
         let done = if replay.is_some() { self.steps as f64 + 2.0 * (u - 1.0 - self.steps as f64) } else { u };
@@ -280,12 +273,12 @@ impl<'a> Runner<'a, '_> {
         slots.flat_map(|i| [x, y, z].map(|v| bytes_of(&v[self.layout.range(i)]))).collect()
     }
 
-    /// Loads the newest checkpoint of this run, if there is one.
-    fn resume(&mut self, trainer: &mut Trainer<'_>) -> Result<Option<Replay>> {
+    /// Loads the newest intact checkpoint of this run, if there is one.
+    fn resume(&mut self, trainer: &mut Trainer<'_>, progress: &mut dyn FnMut(&Event)) -> Result<Option<Replay>> {
         let mismatch = |what| {
             RunError::from(EngineError::ResumeMismatch { path: self.opts.dir.clone().unwrap_or_default(), what })
         };
-        let mut found = self.store.list();
+        let mut found = self.store.list()?;
         for m in &found {
             for (what, ours, theirs) in [
                 ("base", &self.manifest.base, &m.base),
@@ -304,14 +297,22 @@ impl<'a> Runner<'a, '_> {
             found.retain(|m| m.u <= self.work_u);
         }
         while let Some(m) = found.pop() {
-            let Some((m, snap)) = self.store.load(self.layout, m.u) else { continue };
-            let Some(states) = self.store.states(m.u) else { continue };
+            let Some((m, snap)) = self.store.load(self.layout, m.u)? else { continue };
+            let Some(states) = self.store.states(&m)? else { continue };
+            let forward = m.u <= self.steps;
+            // The reverse part needs the last forward state too.
+            let last = if forward { None } else { self.store.load(self.layout, self.steps)? };
+            if !forward && last.is_none() {
+                continue;
+            }
+            self.store.resumed(states.len());
             self.states = states;
-            if m.u <= self.steps {
+            // It may have been lost between the checkpoint and its event.
+            self.log.emit(EventKind::Checkpoint { u: m.u, content: m.file }, progress)?;
+            let Some((_, last)) = last else {
                 trainer.state = State { t: m.u, theta: snap.x, m: snap.y, v: snap.z };
                 return Ok(None);
-            }
-            let Some((_, last)) = self.store.load(self.layout, self.steps) else { continue };
+            };
             trainer.state = State { t: self.steps, theta: last.x, m: last.y, v: last.z };
             return Ok(Some(Replay {
                 t: 2 * self.steps + 1 - m.u,
@@ -323,12 +324,13 @@ impl<'a> Runner<'a, '_> {
                 rough: m.rough,
             }));
         }
-        self.states.clear();
         Ok(None)
     }
 
+    /// Keeps a state. All events before it are recorded first: a resumed run starts behind them.
     fn checkpoint(&mut self, manifest: Manifest, snap: Snapshot, progress: &mut dyn FnMut(&Event)) -> Result<()> {
         let u = manifest.u;
+        self.log.sync()?;
         if let Some(content) = self.store.save(self.layout, manifest, snap, &self.states)? {
             self.log.emit(EventKind::Checkpoint { u, content }, progress)?;
         }
@@ -337,10 +339,7 @@ impl<'a> Runner<'a, '_> {
 
     /// Whether state u must be kept now.
     fn keeps(&self, u: u32) -> bool {
-        self.keep.contains(&u)
-            || self.opts.also_keep.contains(&u)
-            || self.opts.control.take_checkpoint()
-            || self.opts.control.stopping()
+        self.keep.contains(&u) || self.opts.control.take_checkpoint() || self.opts.control.stopping()
     }
 
     fn stop_if_asked(&self, u: u32) -> Result<()> {
@@ -395,7 +394,6 @@ impl<'a> Runner<'a, '_> {
             if let Some(tape) = tape {
                 self.tapes.insert(t, tape);
             }
-            self.forward_state(trainer, progress)?;
             let done = t + 1;
             let stage = |t: u32| u64::from(t) * u64::from(EVALUATIONS) / u64::from(self.steps);
             if stage(done) > stage(t) {
@@ -403,6 +401,7 @@ impl<'a> Runner<'a, '_> {
                     self.log.emit(EventKind::Eval { step: done, loss }, progress)?;
                 }
             }
+            self.forward_state(trainer, progress)?;
         }
         Ok(false)
     }
@@ -436,10 +435,10 @@ impl<'a> Runner<'a, '_> {
                 detail: "a step of the run could not be recomputed; delete the folder and start again".to_owned(),
             })?;
             r.step(trainer, &tape, self.inputs.score_shift, &mut scratch)?;
-            self.backward_state(r, progress, trainer.compute())?;
             self.evaluations.0 += 2.0;
             let eta_s = self.eta();
             self.log.emit(EventKind::Replay { step: t, steps: self.steps, eta_s }, progress)?;
+            self.backward_state(r, progress, trainer.compute())?;
         }
         Ok(())
     }
@@ -447,8 +446,13 @@ impl<'a> Runner<'a, '_> {
     /// Tapes of the steps from the checkpoint at or before t, up to t.
     fn recompute(&mut self, t: u32, trainer: &mut Trainer<'_>) -> Result<()> {
         let last = trainer.state.clone();
-        let from = self.store.list().into_iter().map(|m| m.u).rfind(|u| *u <= t);
-        let point = from.and_then(|u| self.store.load(self.layout, u));
+        let mut kept = self.store.list()?;
+        kept.retain(|m| m.u <= t);
+        let mut point = None;
+        while point.is_none() {
+            let Some(m) = kept.pop() else { break };
+            point = self.store.load(self.layout, m.u)?;
+        }
         trainer.state = match point {
             Some((m, s)) => State { t: m.u, theta: s.x, m: s.y, v: s.z },
             None => {

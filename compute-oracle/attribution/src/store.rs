@@ -3,13 +3,13 @@
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use weft_engine::{
-    checkpoint::{Checkpoints, Manifest, Snapshot},
+    checkpoint::{hex, Checkpoints, Manifest, Snapshot},
     EngineError, Layout,
 };
-use weft_protocol::Hash;
+use weft_protocol::{hash::content_id, Hash};
 
 /// Where a run keeps what it needs to go on.
 #[derive(Debug)]
@@ -56,35 +56,57 @@ impl Store {
                     .and_then(|()| file.sync_all())
                     .map_err(io(&path))?;
                 *synced = states.len();
+                let manifest = Manifest { states: hex(&content_id(&states.concat())), ..manifest };
                 Ok(Some(points.save(layout, &manifest, &snapshot)?))
             }
         }
     }
 
     /// Checkpoint `u`, if it is kept and intact.
-    pub(crate) fn load(&self, layout: &Layout, u: u32) -> Option<(Manifest, Snapshot)> {
+    ///
+    /// A file that is there but cannot be read is an error: it may be intact, and starting over would hide that.
+    pub(crate) fn load(&self, layout: &Layout, u: u32) -> Result<Option<(Manifest, Snapshot)>> {
         match self {
-            Self::Memory(map) => map.get(&u).cloned(),
-            Self::Disk { points, .. } => points.load(layout, u).ok(),
+            Self::Memory(map) => Ok(map.get(&u).cloned()),
+            Self::Disk { points, .. } => match points.load(layout, u) {
+                Ok(found) => Ok(Some(found)),
+                Err(EngineError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+                Err(e @ EngineError::Io { .. }) => Err(e.into()),
+                // Damaged: an older one is used, and this one written again.
+                Err(_) => Ok(None),
+            },
         }
     }
 
     /// Manifests of all kept checkpoints, ascending by u.
-    pub(crate) fn list(&self) -> Vec<Manifest> {
+    pub(crate) fn list(&self) -> Result<Vec<Manifest>> {
         match self {
-            Self::Memory(map) => map.values().map(|v| v.0.clone()).collect(),
-            Self::Disk { points, .. } => points.list(),
+            Self::Memory(map) => Ok(map.values().map(|v| v.0.clone()).collect()),
+            Self::Disk { points, .. } => Ok(points.list()?),
         }
     }
 
-    /// X_0 … X_u as an earlier process recorded them.
-    pub(crate) fn states(&mut self, u: u32) -> Option<Vec<Hash>> {
-        let Self::Disk { dir, synced, .. } = self else { return None };
-        let raw = fs::read(dir.join("states.bin")).ok()?;
-        let count = u as usize + 1;
-        let raw = raw.get(..count * 32)?;
-        *synced = count;
-        Some(raw.chunks_exact(32).filter_map(|c| c.try_into().ok()).collect())
+    /// X_0 … X_u as an earlier process recorded them; `None` unless they are those of the checkpoint.
+    pub(crate) fn states(&self, m: &Manifest) -> Result<Option<Vec<Hash>>> {
+        let Self::Disk { dir, .. } = self else { return Ok(None) };
+        let path = dir.join("states.bin");
+        let raw = match fs::read(&path) {
+            Ok(raw) => raw,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(io(&path)(e).into()),
+        };
+        let Some(raw) = raw.get(..(m.u as usize + 1) * 32) else { return Ok(None) };
+        if hex(&content_id(raw)) != m.states {
+            return Ok(None);
+        }
+        Ok(Some(raw.chunks_exact(32).filter_map(|c| c.try_into().ok()).collect()))
+    }
+
+    /// The run goes on behind its first `count` states, which are on disk.
+    pub(crate) fn resumed(&mut self, count: usize) {
+        if let Self::Disk { synced, .. } = self {
+            *synced = count;
+        }
     }
 
     /// Path of the file of checkpoint `u` on disk.

@@ -59,12 +59,6 @@ pub enum DataError {
          so responses have no place in it; train on `all`, or use a template without this"
     )]
     NotPrefixStable,
-    /// A record has nothing to train.
-    #[error("record {index}: no trained token; it needs an assistant message with text")]
-    NoTrainedTokens {
-        /// Its place in the job.
-        index: usize,
-    },
     /// A record is longer than the recipe allows.
     #[error("record {index}: {tokens} tokens, the recipe's `max_seq_len` is {limit}; raise it, or set `overlong` to truncate or drop")]
     Overlong {
@@ -92,7 +86,6 @@ impl DataError {
             Self::Io { .. } => "io",
             Self::Tokenizer { .. } => "tokenizer",
             Self::Template { .. } | Self::NotPrefixStable => "template",
-            Self::NoTrainedTokens { .. } => "no_trained_tokens",
             Self::Overlong { .. } => "overlong",
             Self::TooLarge { .. } => "too_large",
         }

@@ -50,6 +50,8 @@ pub enum RecordUse {
     Dropped,
     /// Nothing in it is trained.
     NoTrainedTokens,
+    /// The template or the tokenizer cannot encode it: it stays in the list without tokens.
+    Refused,
 }
 
 impl RecordUse {
@@ -81,6 +83,8 @@ pub struct JobData {
     pub held_out: Vec<u32>,
     /// Records of the probe, ascending.
     pub probe: Vec<u32>,
+    /// Records that the template or the tokenizer cannot encode, ascending, and why.
+    pub refused: Vec<(u32, String)>,
     /// The commitment to all of it.
     pub data_root: Hash,
 }
@@ -108,8 +112,11 @@ impl JobData {
     /// `snapshots` ascend by Datanet; `attribution` draws a probe from the
     /// records. Of equal records the first in the job is the canonical one.
     ///
+    /// A record that the template or the tokenizer refuses does not end the job: every daemon finds the same, and
+    /// an oracle has taken the job before it could. It is [`RecordUse::Refused`], without tokens and without weight.
+    ///
     /// # Errors
-    /// An encoding error naming the record, or too many records.
+    /// A long record when the recipe refuses those (jobs do not), naming the record; too many records.
     pub fn build(
         tokenizer: &Tokenizer,
         snapshots: &[Snapshot],
@@ -122,20 +129,28 @@ impl JobData {
         let options = EncodeOptions::of(recipe);
         let (mut encoded, mut uses, mut datanets) = (Vec::new(), Vec::new(), Vec::new());
         let mut first: BTreeMap<Hash, u32> = BTreeMap::new();
-        let mut choosable = Vec::new();
+        let (mut choosable, mut refused) = (Vec::new(), Vec::new());
         for (index, (i, r)) in (0u32..).zip(records).enumerate() {
             let snapshot = snapshots
                 .get(r.snapshot)
                 .ok_or_else(|| too_large("a record names a snapshot that the job does not have"))?;
-            let e = tokenizer.encode(&r.record, &options).map_err(|e| match e {
-                DataError::Overlong { tokens, limit, .. } => DataError::Overlong { index, tokens, limit },
-                other => other,
-            })?;
+            let (e, encodes) = match tokenizer.encode(&r.record, &options) {
+                Ok(e) => (e, true),
+                Err(DataError::Overlong { tokens, limit, .. }) => {
+                    return Err(DataError::Overlong { index, tokens, limit })
+                }
+                Err(e) => {
+                    refused.push((i, e.to_string()));
+                    (Encoded::empty(), false)
+                }
+            };
             let earlier = *first.entry(r.record_id).or_insert(i);
             let state = if earlier != i {
                 RecordUse::Duplicate { of: earlier }
             } else if recipe.exclude.binary_search(&r.record_id).is_ok() {
                 RecordUse::Excluded
+            } else if !encodes {
+                RecordUse::Refused
             } else if e.dropped {
                 RecordUse::Dropped
             } else if e.n_loss == 0 {
@@ -179,20 +194,9 @@ impl JobData {
             parts: snapshots.iter().map(|s| s.datanet).collect(),
             held_out: chosen.held_out,
             probe: chosen.probe,
+            refused,
             data_root,
         })
-    }
-
-    /// Refuses data of which nothing trains.
-    ///
-    /// # Errors
-    /// `no_trained_tokens`.
-    pub fn require_training(&self) -> Result<()> {
-        if self.uses.contains(&RecordUse::Trains) {
-            Ok(())
-        } else {
-            Err(DataError::NoTrainedTokens { index: 0 })
-        }
     }
 }
 
@@ -234,5 +238,37 @@ mod tests {
         assert_eq!(other.held_out, data.held_out, "the seed chooses no held-out record");
         assert_eq!(build(&[7; 32]).data_root, data.data_root);
         assert_ne!(other.data_root, data.data_root);
+    }
+
+    #[test]
+    fn record_should_be_refused_alone_when_the_template_refuses_it() {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tiny-base");
+        let json = std::fs::read(dir.join("tokenizer.json")).unwrap();
+        let source = "{% for m in messages %}{% if 'bad' in m.content %}{{ raise_exception('bad word') }}{% endif %}\
+                      {% if 'swap' in m.content %}{{ messages | length }}{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+        let tok = Tokenizer::new(&json, source).unwrap();
+        let records: Vec<JobRecord> = ["one", "a bad one", "swap", "two", "bad"]
+            .iter()
+            .map(|text| {
+                let record = Record::pair(text, "yes");
+                JobRecord { record_id: record.id(&hash::ZERO), record, owner: [1; 32], snapshot: 0 }
+            })
+            .collect();
+        let mut recipe = Recipe::attributed();
+        recipe.eval_ppm = 0;
+        recipe.exclude = vec![records[4].record_id];
+        let build = || JobData::build(&tok, &[snapshot(3)], &records, &recipe, &[7; 32], false).unwrap();
+        let data = build();
+        let want = [RecordUse::Trains, RecordUse::Refused, RecordUse::Refused, RecordUse::Trains, RecordUse::Excluded];
+        assert_eq!(data.uses, want);
+        assert_eq!(data.refused.iter().map(|r| r.0).collect::<Vec<_>>(), [1, 2, 4]);
+        assert!(data.refused[0].1.contains("bad word"), "{:?}", data.refused);
+        for i in [1, 2, 4] {
+            let leaf = &data.leaves[i];
+            assert_eq!((leaf.weight_ppm, leaf.tokens, leaf.loss_tokens), (0, 0, 0));
+            assert_eq!((leaf.ids, leaf.mask), (ids_hash(&[]), mask_hash(&[])));
+            assert_eq!(data.uses[i].standing(), Standing::Nothing);
+        }
+        assert_eq!(build().data_root, data.data_root);
     }
 }

@@ -9,39 +9,72 @@ use weft_protocol::record::{Message, Record, Role, MAX_RECORD_BYTES};
 /// Longest line in bytes.
 pub const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
+/// The records of a stream, one line at a time; blank lines are skipped. It ends after the first error.
+#[derive(Debug)]
+pub struct Records<R> {
+    name: String,
+    reader: R,
+    line: usize,
+    raw: Vec<u8>,
+    any: bool,
+    over: bool,
+}
+
+impl<R: BufRead> Records<R> {
+    /// Reads `reader`; `name` stands in errors.
+    #[must_use]
+    pub fn new(name: &str, reader: R) -> Self {
+        Self { name: name.to_owned(), reader, line: 0, raw: Vec::new(), any: false, over: false }
+    }
+
+    /// The next record; `None` at the end.
+    fn read(&mut self) -> Result<Option<Record>> {
+        loop {
+            self.raw.clear();
+            self.line = self.line.saturating_add(1);
+            let mut limited = self.reader.by_ref().take(MAX_LINE_BYTES.saturating_add(1));
+            let got = limited
+                .read_until(b'\n', &mut self.raw)
+                .map_err(|source| DataError::Io { path: PathBuf::from(&self.name), source })?;
+            if got == 0 {
+                return if self.any { Ok(None) } else { Err(DataError::Empty { file: self.name.clone() }) };
+            }
+            let bad =
+                |detail: &str| DataError::Line { file: self.name.clone(), line: self.line, detail: detail.to_owned() };
+            if u64::try_from(got).is_ok_and(|n| n > MAX_LINE_BYTES) {
+                return Err(bad("longer than 1 MiB; split the record"));
+            }
+            let text = std::str::from_utf8(&self.raw).map_err(|_| bad("not UTF-8; save the file as UTF-8"))?;
+            let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text };
+            if !text.trim().is_empty() {
+                self.any = true;
+                return parse_record(&self.name, self.line, text).map(Some);
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Records<R> {
+    type Item = Result<Record>;
+
+    /// # Errors
+    /// `record_invalid` with file, line and field; also for a stream without a record. `io`.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.over = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
 /// All records of a stream, in order; blank lines are skipped. `name` stands in errors.
 ///
 /// # Errors
 /// `record_invalid` with file, line and field at the first bad line; `io`.
-pub fn read_jsonl(name: &str, mut reader: impl BufRead) -> Result<Vec<Record>> {
-    let mut records = Vec::new();
-    let mut number = 0usize;
-    let mut raw = Vec::new();
-    loop {
-        raw.clear();
-        number = number.saturating_add(1);
-        let mut limited = reader.by_ref().take(MAX_LINE_BYTES.saturating_add(1));
-        let got = limited
-            .read_until(b'\n', &mut raw)
-            .map_err(|source| DataError::Io { path: PathBuf::from(name), source })?;
-        if got == 0 {
-            break;
-        }
-        let bad = |detail: &str| DataError::Line { file: name.to_owned(), line: number, detail: detail.to_owned() };
-        if u64::try_from(got).is_ok_and(|n| n > MAX_LINE_BYTES) {
-            return Err(bad("longer than 1 MiB; split the record"));
-        }
-        let text = std::str::from_utf8(&raw).map_err(|_| bad("not UTF-8; save the file as UTF-8"))?;
-        let text = if number == 1 { text.trim_start_matches('\u{feff}') } else { text };
-        if text.trim().is_empty() {
-            continue;
-        }
-        records.push(parse_record(name, number, text)?);
-    }
-    if records.is_empty() {
-        return Err(DataError::Empty { file: name.to_owned() });
-    }
-    Ok(records)
+pub fn read_jsonl(name: &str, reader: impl BufRead) -> Result<Vec<Record>> {
+    Records::new(name, reader).collect()
 }
 
 struct At<'a> {
@@ -88,7 +121,9 @@ pub fn parse_record(file: &str, line: usize, text: &str) -> Result<Record> {
         (None, true, false) => return Err(at.field("completion", "is missing")),
         (None, false, true) => return Err(at.field("prompt", "is missing")),
         (None, false, false) => {
-            return Err(at.line("no `messages`, and no `prompt` and `completion`; see the formats of `weft data add`"))
+            return Err(
+                at.line("no `messages`, and no `prompt` and `completion`; see the formats in `weft data check --help`")
+            )
         }
         (Some(_), ..) => return Err(at.line("both `messages` and `prompt` or `completion`; keep one form")),
     };
@@ -150,6 +185,15 @@ mod tests {
                     {\"id\":7,\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\",\"weight\":1}]}\r\n";
         let got = read(text).unwrap();
         assert_eq!(got, vec![Record::pair("a", "b"), Record::pair("x", "y")]);
+    }
+
+    #[test]
+    fn records_should_come_one_by_one_when_a_later_line_is_bad() {
+        let text = "{\"prompt\":\"a\",\"completion\":\"b\"}\n{\n{\"prompt\":\"c\",\"completion\":\"d\"}\n";
+        let mut records = Records::new("a.jsonl", text.as_bytes());
+        assert_eq!(records.next().unwrap().unwrap(), Record::pair("a", "b"));
+        assert_eq!(records.next().unwrap().unwrap_err().code(), "record_invalid");
+        assert!(records.next().is_none());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! PEFT adapters: reading what others write, and merging.
 
-use crate::checkpoint::write_synced;
+use crate::checkpoint::NewFolder;
 use crate::error::{EngineError, Result};
-use crate::lora::{floats_of, Layout, Packed};
+use crate::lora::{Layout, Packed};
 use crate::weights::{dense_files, Base};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
@@ -13,7 +13,6 @@ use weft_numerics::{c, dot, model::linear::lora_scale};
 use weft_protocol::{
     graph::{Part, Slot, Target},
     hash::content_id,
-    recipe::Recipe,
     Hash,
 };
 
@@ -33,8 +32,46 @@ struct Settings {
     r: u32,
     alpha: f64,
     rslora: bool,
-    ranks: BTreeMap<String, f64>,
-    alphas: BTreeMap<String, f64>,
+    ranks: Vec<(Pattern, f64)>,
+    alphas: Vec<(Pattern, f64)>,
+}
+
+/// A key of `rank_pattern` or `alpha_pattern`: a regular expression of which
+/// names, `.` (any character), `\.` (a dot), a leading `^` and a trailing `$` are computed.
+struct Pattern {
+    /// One entry per character; `None` is any.
+    characters: Vec<Option<char>>,
+    /// Whether it must be the whole name.
+    anchored: bool,
+}
+
+impl Pattern {
+    /// `None` for an expression that is not computed.
+    fn parse(key: &str) -> Option<Self> {
+        let (anchored, key) = key.strip_prefix('^').map_or((false, key), |rest| (true, rest));
+        let key = key.strip_suffix('$').unwrap_or(key);
+        let (mut characters, mut rest) = (Vec::new(), key.chars());
+        while let Some(x) = rest.next() {
+            characters.push(match x {
+                '.' => None,
+                '\\' => Some(rest.next().filter(|x| *x == '.')?),
+                x if x.is_ascii_alphanumeric() || x == '_' || x == '-' => Some(x),
+                _ => return None,
+            });
+        }
+        (!characters.is_empty()).then_some(Self { characters, anchored })
+    }
+
+    /// `re.match(rf"(.*\.)?({key})$", module)` of PEFT's `get_pattern_key`: the
+    /// expression matches the name's end, and what is before it is nothing or ends
+    /// with a dot.
+    fn matches(&self, module: &str) -> bool {
+        let name: Vec<char> = module.chars().collect();
+        let Some(at) = name.len().checked_sub(self.characters.len()) else { return false };
+        let (before, end) = name.split_at(at);
+        let whole = before.is_empty() || (!self.anchored && before.ends_with(&['.']));
+        whole && end.iter().zip(&self.characters).all(|(x, want)| want.is_none_or(|want| want == *x))
+    }
 }
 
 impl Settings {
@@ -62,44 +99,52 @@ impl Settings {
             "trainable_token_indices",
         ] {
             if set(key) {
-                return Err(refuse(format!("`{key}` is not supported; train the adapter without it")));
+                return Err(refuse(format!("`{key}` is not supported")));
             }
         }
         if map.get("bias").and_then(Value::as_str).is_some_and(|b| b != "none") {
             return Err(refuse("`bias` must be none".into()));
         }
         let number = |key: &str| map.get(key).and_then(Value::as_f64).filter(|x| *x > 0.0);
-        let pattern = |key: &str| -> Result<BTreeMap<String, f64>> {
-            let mut out = BTreeMap::new();
-            for (k, v) in map.get(key).and_then(Value::as_object).into_iter().flatten() {
-                let name = k.trim_start_matches('^').trim_end_matches('$').replace("\\.", ".");
-                if name.contains(['*', '+', '?', '(', ')', '[', ']', '|', '\\', '{', '}']) {
+        let pattern = |key: &str, whole: bool| -> Result<Vec<(Pattern, f64)>> {
+            let mut out = Vec::new();
+            let entries = match map.get(key) {
+                None | Some(Value::Null) => return Ok(out),
+                Some(Value::Object(entries)) => entries,
+                Some(_) => return Err(refuse(format!("`{key}` is not an object"))),
+            };
+            for (k, v) in entries {
+                let Some(name) = Pattern::parse(k) else {
                     return Err(refuse(format!("`{key}`: pattern `{k}` is not a module name")));
-                }
-                let Some(x) = v.as_f64().filter(|x| *x > 0.0) else {
-                    return Err(refuse(format!("`{key}`: `{k}` is not a positive number")));
                 };
-                out.insert(name, x);
+                let Some(x) = v.as_f64().filter(|x| *x > 0.0 && (!whole || x.fract() == 0.0)) else {
+                    return Err(refuse(format!(
+                        "`{key}`: the value {v} of `{k}` is not a positive number of its kind"
+                    )));
+                };
+                out.push((name, x));
             }
             Ok(out)
+        };
+        let rslora = match map.get("use_rslora") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(x)) => *x,
+            Some(other) => return Err(refuse(format!("`use_rslora` = {other} is not true or false"))),
         };
         let r = number("r").filter(|r| r.fract() == 0.0 && *r <= 4096.0);
         Ok(Self {
             path: path.to_path_buf(),
             r: r.ok_or_else(|| refuse("`r` is missing".into()))? as u32,
             alpha: number("lora_alpha").ok_or_else(|| refuse("`lora_alpha` is missing".into()))?,
-            rslora: map.get("use_rslora").and_then(Value::as_bool).unwrap_or(false),
-            ranks: pattern("rank_pattern")?,
-            alphas: pattern("alpha_pattern")?,
+            rslora,
+            ranks: pattern("rank_pattern", true)?,
+            alphas: pattern("alpha_pattern", false)?,
         })
     }
 
-    /// The pattern's value for a module: the longest key that is its name or ends it.
-    fn of(map: &BTreeMap<String, f64>, module: &str) -> Option<f64> {
-        map.iter()
-            .filter(|(k, _)| module == *k || module.ends_with(&format!(".{k}")))
-            .max_by_key(|(k, _)| k.len())
-            .map(|(_, v)| *v)
+    /// The value for a module: that of the first key that matches, in the order of the file.
+    fn of(patterns: &[(Pattern, f64)], module: &str) -> Option<f64> {
+        patterns.iter().find(|(p, _)| p.matches(module)).map(|(_, x)| *x)
     }
 
     fn scale(&self, module: &str, rank: u32) -> Result<f32> {
@@ -139,22 +184,6 @@ fn decode(dtype: Dtype, raw: &[u8]) -> Option<Vec<f32>> {
 }
 
 impl Adapter {
-    /// An adapter of a recipe at given parameters.
-    ///
-    /// # Errors
-    /// As [`Layout::new`]; `adapter_unsupported` when the length is another.
-    pub fn from_theta(base: &Base, recipe: &Recipe, theta: Vec<f32>) -> Result<Self> {
-        let layout = Layout::new(base, recipe)?;
-        if theta.len() != layout.len() {
-            let detail = format!("{} parameters, the recipe has {}", theta.len(), layout.len());
-            return Err(EngineError::AdapterUnsupported { path: PathBuf::new(), detail });
-        }
-        let s = lora_scale(u32::from(recipe.alpha), u32::from(recipe.r), recipe.rslora);
-        let scales = vec![s; layout.slots().len()];
-        let content = content_id(&crate::lora::bytes_of(&theta));
-        Ok(Self::new(layout, theta, content, scales))
-    }
-
     fn new(layout: Layout, theta: Vec<f32>, content: Hash, scales: Vec<f32>) -> Self {
         let mut packed = Packed::default();
         packed.set(&layout, &theta);
@@ -279,34 +308,22 @@ impl Adapter {
     }
 }
 
-/// Writes a PEFT folder from the two files' contents; each is complete or absent.
-///
-/// # Errors
-/// `io`.
-pub fn save_adapter(dir: &Path, safetensors: &[u8], config_json: &str) -> Result<()> {
-    fs::create_dir_all(dir).map_err(EngineError::io(dir))?;
-    crate::checkpoint::replace_file(&dir.join("adapter_model.safetensors"), safetensors)?;
-    crate::checkpoint::replace_file(&dir.join("adapter_config.json"), config_json.as_bytes())
-}
-
 /// Writes the model folder `out` with the adapter merged: W + s·B·A in f32, one
 /// cast to the weight's own type. Other files are copied.
 ///
 /// # Errors
-/// `io`, `malformed`; nothing stays under the final name when writing failed.
+/// `already_exists` when there is anything under that name; `io`, `disk_full`, `malformed`: nothing stays then.
 pub fn merge(base: &Base, adapter: &Adapter, out: &Path) -> Result<()> {
-    let beside = out.with_extension("tmp");
-    if beside.exists() {
-        fs::remove_dir_all(&beside).map_err(EngineError::io(&beside))?;
-    }
-    fs::create_dir_all(&beside).map_err(EngineError::io(&beside))?;
-    for entry in fs::read_dir(base.folder()).map_err(EngineError::io(base.folder()))?.flatten() {
-        let name = entry.file_name();
+    let folder = NewFolder::create(out)?;
+    let io = || EngineError::io(base.folder());
+    for entry in fs::read_dir(base.folder()).map_err(io())? {
+        let entry = entry.map_err(io())?;
+        let (path, name) = (entry.path(), entry.file_name());
         let text = name.to_string_lossy();
         let wanted =
             text.ends_with(".json") || text.ends_with(".jinja") || text.ends_with(".txt") || text.ends_with(".model");
-        if wanted && entry.path().is_file() {
-            fs::copy(entry.path(), beside.join(&name)).map_err(EngineError::io(entry.path()))?;
+        if wanted && path.is_file() {
+            folder.put(&name, &fs::read(&path).map_err(EngineError::io(&path))?)?;
         }
     }
     let targets: BTreeMap<String, usize> = adapter
@@ -341,12 +358,9 @@ pub fn merge(base: &Base, adapter: &Adapter, out: &Path) -> Result<()> {
         let meta = Some([("format".to_owned(), "pt".to_owned())].into());
         let bytes = safetensors::tensor::serialize(views, meta).map_err(bad)?;
         let name = file.file_name().unwrap_or_default();
-        write_synced(&beside.join(name), &bytes)?;
+        folder.put(name, &bytes)?;
     }
-    if out.exists() {
-        fs::remove_dir_all(out).map_err(EngineError::io(out))?;
-    }
-    fs::rename(&beside, out).map_err(EngineError::io(out))
+    folder.finish()
 }
 
 /// f32 values in a weight's type, to nearest even.
@@ -358,9 +372,51 @@ fn encode(dtype: Dtype, w: &[f32]) -> Vec<u8> {
     }
 }
 
-/// θ of the bytes of an adapter file whose header is the generated one.
-#[must_use]
-pub fn theta_of_file(layout: &Layout, file: &[u8]) -> Option<Vec<f32>> {
-    let tensors = weft_protocol::peft::tensors(layout.slots(), file)?;
-    Some(tensors.into_iter().flat_map(floats_of).collect())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pattern_should_match_what_peft_matches_when_it_is_computed() {
+        let q0 = "model.layers.0.self_attn.q_proj";
+        let q10 = "model.layers.10.self_attn.q_proj";
+        // What Python's `re.match(rf"(.*\.)?({key})$", module)` says.
+        for (key, module, want) in [
+            ("q_proj", q0, true),
+            ("proj", q0, false),
+            ("^q_proj", q0, false),
+            ("q_proj$", q0, true),
+            ("self_attn.q_proj", q0, true),
+            ("self_attn\\.q_proj", q0, true),
+            ("self.attn.q.proj", q0, true),
+            ("0.self_attn.q_proj", q0, true),
+            ("0.self_attn.q_proj", q10, false),
+            ("layers.1..self_attn.q_proj", q10, true),
+            ("^model.layers.0.self_attn.q_proj$", q0, true),
+            (q0, q0, true),
+            (q10, q0, false),
+        ] {
+            assert_eq!(Pattern::parse(key).unwrap().matches(module), want, "{key} {module}");
+        }
+        for key in ["", "^", ".*q_proj", "q|k", "(q)", "q{1}", "\\d", "q\\", "^^q", "q$$", "q+", "[q]_proj"] {
+            assert!(Pattern::parse(key).is_none(), "{key}");
+        }
+    }
+
+    #[test]
+    fn pattern_should_be_the_first_of_the_file_when_several_match() {
+        let settings = |patterns: &str| {
+            let text = format!("{{\"r\":8,\"lora_alpha\":16,\"alpha_pattern\":{patterns}}}");
+            Settings::parse(Path::new("x"), &text).unwrap()
+        };
+        let (long, short) = ("\"layers.0.self_attn.q_proj\":1", "\"q_proj\":2");
+        for (patterns, first, second) in
+            [(format!("{{{long},{short}}}"), 1.0, 2.0), (format!("{{{short},{long}}}"), 2.0, 2.0)]
+        {
+            let s = settings(&patterns);
+            assert_eq!(Settings::of(&s.alphas, "model.layers.0.self_attn.q_proj"), Some(first), "{patterns}");
+            assert_eq!(Settings::of(&s.alphas, "model.layers.1.self_attn.q_proj"), Some(second), "{patterns}");
+            assert_eq!(Settings::of(&s.alphas, "model.layers.1.mlp.up_proj"), None);
+        }
+    }
 }

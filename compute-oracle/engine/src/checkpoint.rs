@@ -6,8 +6,9 @@ use crate::lora::{bytes_of, floats_of, Layout};
 use safetensors::tensor::{serialize, Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use weft_protocol::hash::content_id;
 
 /// What a checkpoint belongs to and where in the run it is.
@@ -33,6 +34,8 @@ pub struct Manifest {
     pub recipe: String,
     /// Data.
     pub data: String,
+    /// Content id of the digests X_0 … X_u, 32 bytes each: the beginning of the run's `states.bin`.
+    pub states: String,
     /// Content id of `state.safetensors`.
     pub file: String,
 }
@@ -144,7 +147,79 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = path.with_extension("tmp");
     write_synced(&beside, bytes)?;
     fs::rename(&beside, path).map_err(EngineError::io(path))?;
-    sync_dir(path.parent().unwrap_or(Path::new(".")))
+    sync_dir(parent_of(path))
+}
+
+/// A folder that appears whole or not at all: its files are written and synced in
+/// a folder of its own beside, which is renamed at the end. Dropped before that,
+/// nothing stays.
+#[derive(Debug)]
+pub struct NewFolder {
+    beside: PathBuf,
+    out: PathBuf,
+    finished: bool,
+}
+
+impl NewFolder {
+    /// Starts the folder `out`, which must not exist. Parents are made.
+    ///
+    /// # Errors
+    /// `already_exists`; `io`, `disk_full`.
+    pub fn create(out: &Path) -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if fs::symlink_metadata(out).is_ok() {
+            return Err(EngineError::AlreadyExists { path: out.into() });
+        }
+        let parent = parent_of(out);
+        fs::create_dir_all(parent).map_err(EngineError::io(parent))?;
+        loop {
+            // No other folder of this process has the number, and none of another its id.
+            let name = format!(".weft-{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let beside = parent.join(name);
+            match fs::create_dir(&beside) {
+                Ok(()) => return Ok(Self { beside, out: out.into(), finished: false }),
+                // Left by a process that was killed and had the same id.
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(EngineError::Io { path: beside, source }),
+            }
+        }
+    }
+
+    /// Writes one file of the folder.
+    ///
+    /// # Errors
+    /// `io`, `disk_full`.
+    pub fn put(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+        write_synced(&self.beside.join(name), bytes)
+    }
+
+    /// Gives the folder its name.
+    ///
+    /// # Errors
+    /// `already_exists` when somebody else made it meanwhile; `io`.
+    pub fn finish(mut self) -> Result<()> {
+        sync_dir(&self.beside)?;
+        if fs::symlink_metadata(&self.out).is_ok() {
+            return Err(EngineError::AlreadyExists { path: self.out.clone() });
+        }
+        fs::rename(&self.beside, &self.out).map_err(EngineError::io(&self.out))?;
+        self.finished = true;
+        sync_dir(parent_of(&self.out))
+    }
+}
+
+impl Drop for NewFolder {
+    fn drop(&mut self) {
+        if !self.finished {
+            // The error that ended the writing is on its way already; what is left is hidden and has no other use.
+            let _ = fs::remove_dir_all(&self.beside);
+        }
+    }
+}
+
+/// The folder that a path lies in.
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The checkpoints of a run's folder.
@@ -181,9 +256,10 @@ impl Checkpoints {
         let target = self.dir.join(manifest.u.to_string());
         let manifest = Manifest { file: id.clone(), ..manifest.clone() };
         let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-        if target.join("manifest.json").exists() {
+        // Also without a manifest: a crash may have come while a damaged checkpoint was removed.
+        if target.is_dir() {
             let whole = fs::read(target.join("state.safetensors")).is_ok_and(|old| old == bytes);
-            if whole && self.manifest(manifest.u).is_some_and(|m| m == manifest) {
+            if whole && self.manifest(manifest.u)?.is_some_and(|m| m == manifest) {
                 return Ok(id);
             }
             fs::remove_dir_all(&target).map_err(EngineError::io(&target))?;
@@ -192,32 +268,44 @@ impl Checkpoints {
         if beside.exists() {
             fs::remove_dir_all(&beside).map_err(EngineError::io(&beside))?;
         }
-        fs::create_dir_all(&beside).map_err(EngineError::io(&beside))?;
-        write_synced(&beside.join("state.safetensors"), &bytes)?;
-        write_synced(&beside.join("manifest.json"), &text)?;
-        sync_dir(&beside)?;
-        fs::rename(&beside, &target).map_err(EngineError::io(&target))?;
+        let write = || {
+            fs::create_dir_all(&beside).map_err(EngineError::io(&beside))?;
+            write_synced(&beside.join("state.safetensors"), &bytes)?;
+            write_synced(&beside.join("manifest.json"), &text)?;
+            sync_dir(&beside)?;
+            fs::rename(&beside, &target).map_err(EngineError::io(&target))
+        };
+        write().inspect_err(|_| {
+            // On a full disk the torn folder would keep others from writing; the error that counts is the first.
+            let _ = fs::remove_dir_all(&beside);
+        })?;
         sync_dir(&self.dir)?;
         Ok(id)
     }
 
-    fn manifest(&self, u: u32) -> Option<Manifest> {
-        let text = fs::read(self.dir.join(u.to_string()).join("manifest.json")).ok()?;
-        serde_json::from_slice(&text).ok()
+    /// The manifest of checkpoint `u`; `None` when there is none, or a damaged one.
+    fn manifest(&self, u: u32) -> Result<Option<Manifest>> {
+        let path = self.dir.join(u.to_string()).join("manifest.json");
+        match fs::read(&path) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(EngineError::io(&path)(e)),
+        }
     }
 
-    /// All checkpoints with a readable manifest, ascending by u.
-    #[must_use]
-    pub fn list(&self) -> Vec<Manifest> {
-        let mut all: Vec<Manifest> = fs::read_dir(&self.dir)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|e| e.file_name().to_str().and_then(|n| n.parse().ok()))
-            .filter_map(|u| self.manifest(u).filter(|m| m.u == u))
-            .collect();
+    /// All checkpoints with a sound manifest, ascending by u.
+    ///
+    /// # Errors
+    /// Reading failed: what cannot be read is not taken for absent.
+    pub fn list(&self) -> Result<Vec<Manifest>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(EngineError::io(&self.dir))? {
+            let name = entry.map_err(EngineError::io(&self.dir))?.file_name();
+            let Some(u) = name.to_str().and_then(|n| n.parse().ok()) else { continue };
+            all.extend(self.manifest(u)?.filter(|m| m.u == u));
+        }
         all.sort_by_key(|m| m.u);
-        all
+        Ok(all)
     }
 
     /// Reads checkpoint `u` and checks its content id.
@@ -227,10 +315,10 @@ impl Checkpoints {
     pub fn load(&self, layout: &Layout, u: u32) -> Result<(Manifest, Snapshot)> {
         let path = self.file(u);
         let bad = |detail: &str| EngineError::Malformed { path: path.clone(), detail: detail.to_owned() };
-        let manifest = self.manifest(u).ok_or_else(|| bad("no manifest"))?;
+        let manifest = self.manifest(u)?.ok_or_else(|| bad("no manifest"))?;
         let bytes = fs::read(&path).map_err(EngineError::io(&path))?;
         if hex(&content_id(&bytes)) != manifest.file {
-            return Err(bad("the file differs from its manifest; delete this checkpoint"));
+            return Err(bad("the file differs from its manifest"));
         }
         Ok((manifest, Snapshot::from_bytes(layout, &bytes, &path)?))
     }
@@ -252,4 +340,59 @@ pub fn tensors(file: &[u8]) -> Result<Vec<(String, &[u8])>> {
         .collect();
     all.sort();
     Ok(all.into_iter().map(|(_, name, data)| (name, data)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_should_appear_whole_or_not_at_all_when_it_is_written() {
+        // GIVEN a place for a folder
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("a/b");
+        let names =
+            || -> Vec<_> { fs::read_dir(out.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect() };
+        // WHEN writing ends early, THEN nothing stays
+        let folder = NewFolder::create(&out).unwrap();
+        folder.put("x", b"1").unwrap();
+        assert!(folder.put("no/such/place", b"1").is_err());
+        drop(folder);
+        assert!(names().is_empty());
+        // WHEN it is finished, THEN it is there and is not overwritten
+        let folder = NewFolder::create(&out).unwrap();
+        let other = NewFolder::create(&out).unwrap();
+        folder.put("x", b"1").unwrap();
+        folder.finish().unwrap();
+        assert_eq!(NewFolder::create(&out).unwrap_err().code(), "already_exists");
+        assert_eq!(other.finish().unwrap_err().code(), "already_exists");
+        assert_eq!((names(), fs::read(out.join("x")).unwrap()), (vec!["b".into()], b"1".to_vec()));
+    }
+
+    #[test]
+    fn checkpoint_should_leave_no_folder_when_writing_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let points = Checkpoints::open(dir.path()).unwrap();
+        // A file where the checkpoint's folder should be makes the last step, the renaming, fail.
+        fs::write(dir.path().join("ckpt/3"), b"in the way").unwrap();
+        let manifest = Manifest {
+            schema: 1,
+            u: 3,
+            steps: 9,
+            x: 0,
+            rough: false,
+            class: String::new(),
+            run: String::new(),
+            base: String::new(),
+            recipe: String::new(),
+            data: String::new(),
+            states: String::new(),
+            file: String::new(),
+        };
+        let snapshot = Snapshot { x: Vec::new(), y: Vec::new(), z: Vec::new(), scores: vec![1] };
+        let base = crate::Base::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tiny-base")).unwrap();
+        let none = Layout::from_slots(&base, Vec::new(), |_| 1.0).unwrap();
+        assert_eq!(points.save(&none, &manifest, &snapshot).unwrap_err().code(), "io");
+        assert_eq!(fs::read_dir(dir.path().join("ckpt")).unwrap().count(), 1);
+    }
 }

@@ -30,7 +30,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "tokenizer_class",
     "task_specific_params",
     "problem_type",
-    "use_mrope",
     "_attn_implementation",
     "attn_implementation",
     "unsloth_version",
@@ -87,7 +86,7 @@ impl Keys<'_> {
     fn need(&mut self, key: &'static str) -> Result<u32> {
         self.uint(key)?.ok_or_else(|| EngineError::Malformed {
             path: self.path.to_path_buf(),
-            detail: format!("key `{key}` is missing; copy the model's complete config.json"),
+            detail: format!("key `{key}` is missing"),
         })
     }
 
@@ -131,46 +130,84 @@ fn dec(keys: &Keys<'_>, key: &str, x: f64) -> Result<Dec> {
     })
 }
 
-fn token_ids(v: Option<&Value>) -> Vec<u32> {
+/// Ids of `eos_token_id`: absent, one, or a list.
+fn token_ids(path: &Path, v: Option<&Value>) -> Result<Vec<u32>> {
     let one = |v: &Value| v.as_u64().and_then(|x| u32::try_from(x).ok());
-    match v {
-        Some(Value::Array(all)) => all.iter().filter_map(one).collect(),
-        Some(v) => one(v).into_iter().collect(),
-        None => Vec::new(),
+    let all = match v {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(all)) => all.iter().map(one).collect(),
+        Some(v) => one(v).map(|id| vec![id]),
+    };
+    all.ok_or_else(|| EngineError::UnsupportedConfig {
+        path: path.into(),
+        key: "eos_token_id".into(),
+        value: v.map(Value::to_string).unwrap_or_default(),
+        next: "it must be a token id or a list of them",
+    })
+}
+
+/// What two spellings of one setting say together; a contradiction is refused.
+fn agreed(keys: &Keys<'_>, key: &str, a: Option<Value>, b: Option<Value>) -> Result<Option<Value>> {
+    match (a, b) {
+        (Some(a), Some(b)) if a != b && a.as_f64().zip(b.as_f64()).is_none_or(|(a, b)| a != b) => {
+            let next = "two places of the file say different things; leave the one that holds";
+            Err(keys.unsupported(key, &Value::from(vec![a, b]), next))
+        }
+        (a, b) => Ok(a.or(b)),
     }
 }
 
 fn rope(keys: &mut Keys<'_>, head_dim: u32) -> Result<Vec<f32>> {
     const NEXT: &str = "only default, linear and llama3 rotary scaling are computed";
-    let theta = keys.real("rope_theta")?;
+    let theta = keys.take("rope_theta");
     let scaling = keys.take("rope_scaling");
     let parameters = keys.take("rope_parameters");
-    let both = |keys: &Keys<'_>, v: &Value| keys.unsupported("rope_scaling", v, NEXT);
-    let mut map = match (scaling, parameters) {
-        (None, None) => Map::new(),
-        (Some(Value::Object(m)), None) | (None, Some(Value::Object(m))) => m,
-        (Some(a), Some(b)) if a == b && a.is_object() => a.as_object().cloned().unwrap_or_default(),
-        (a, b) => return Err(both(keys, &a.or(b).unwrap_or_default())),
+    let object = |key: &str, v: Option<Value>| match v {
+        None => Ok(None),
+        Some(Value::Object(m)) => Ok(Some(m)),
+        Some(v) => Err(keys.unsupported(key, &v, NEXT)),
+    };
+    let mut map = match (object("rope_scaling", scaling)?, object("rope_parameters", parameters)?) {
+        (Some(a), Some(b)) if a != b => {
+            let next = "rope_scaling and rope_parameters say different things; leave the one that holds";
+            return Err(keys.unsupported("rope_scaling", &Value::from(vec![Value::Object(a), Value::Object(b)]), next));
+        }
+        (a, b) => a.or(b).unwrap_or_default(),
     };
     let whole = Value::Object(map.clone());
-    let mut real = |key: &str| map.remove(key).filter(|v| !v.is_null()).and_then(|v| v.as_f64());
-    let theta = real("rope_theta").or(theta).unwrap_or(10_000.0);
-    let factor = real("factor");
-    let low = real("low_freq_factor");
-    let high = real("high_freq_factor");
-    let original = real("original_max_position_embeddings");
-    if real("partial_rotary_factor").is_some_and(|x| x != 1.0) {
-        return Err(both(keys, &whole));
-    }
-    let kind = map.remove("rope_type").or_else(|| map.remove("type"));
-    map.remove("type");
-    let kind = kind.as_ref().and_then(Value::as_str).unwrap_or("default");
+    let mut inner = |key: &str| map.remove(key).filter(|v| !v.is_null());
+    let theta = agreed(keys, "rope_theta", inner("rope_theta"), theta)?;
+    let kind = agreed(keys, "rope_type", inner("rope_type"), inner("type"))?;
+    let partial = inner("partial_rotary_factor");
+    let names = ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"];
+    let values = names.map(&mut inner);
     if let Some(key) = map.keys().next() {
         return Err(EngineError::UnknownConfigKey { path: keys.path.into(), key: format!("rope_scaling.{key}") });
     }
-    let bad = || both(keys, &whole);
+    let real = |key: &str, v: Option<Value>| match v {
+        None => Ok(None),
+        Some(v) => match v.as_f64() {
+            Some(x) => Ok(Some(x)),
+            None => Err(keys.unsupported(key, &v, "it must be a number")),
+        },
+    };
+    let theta = real("rope_theta", theta)?.unwrap_or(10_000.0);
+    if real("partial_rotary_factor", partial)?.is_some_and(|x| x != 1.0) {
+        return Err(keys.unsupported("rope_scaling", &whole, NEXT));
+    }
+    let [factor, low, high, original] = values;
+    let (factor, low) = (real(names[0], factor)?, real(names[1], low)?);
+    let (high, original) = (real(names[2], high)?, real(names[3], original)?);
+    let kind = match &kind {
+        None => "default",
+        Some(Value::String(s)) => s.as_str(),
+        Some(v) => return Err(keys.unsupported("rope_type", v, NEXT)),
+    };
+    let bad = || keys.unsupported("rope_scaling", &whole, NEXT);
     let mut freq = inv_freq::default(theta, head_dim).ok_or_else(bad)?;
     match kind {
+        // A factor without a type would be dropped.
+        "default" if factor.is_some_and(|f| f != 1.0) => return Err(bad()),
         "default" => {}
         "linear" => inv_freq::scale_linear(&mut freq, factor.filter(|f| *f >= 1.0).ok_or_else(bad)?),
         "llama3" => {
@@ -222,6 +259,7 @@ impl Config {
         keys.expect("hidden_act", &Value::from("silu"), "only silu is computed")?;
         keys.expect("attention_dropout", &Value::from(0.0), "set it to 0")?;
         keys.expect("partial_rotary_factor", &Value::from(1.0), "only full rotation is computed")?;
+        keys.expect("use_mrope", &Value::from(false), "positions in several dimensions are not computed")?;
 
         let d = keys.need("hidden_size")?;
         let heads = keys.need("num_attention_heads")?;
@@ -303,9 +341,9 @@ impl Config {
         };
 
         let generation = dir.join("generation_config.json");
-        let mut ids = token_ids(eos.as_ref());
+        let mut ids = token_ids(&path, eos.as_ref())?;
         if generation.exists() {
-            let found = token_ids(read_object(&generation)?.get("eos_token_id"));
+            let found = token_ids(&generation, read_object(&generation)?.get("eos_token_id"))?;
             if !found.is_empty() {
                 ids = found;
             }

@@ -36,3 +36,20 @@ impl Control {
         self.0.checkpoint.swap(false, Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoint_should_be_taken_once_when_it_is_asked_for() {
+        let control = Control::default();
+        let watcher = control.clone();
+        assert!(!control.take_checkpoint());
+        watcher.checkpoint_now();
+        assert!(control.take_checkpoint() && !control.take_checkpoint());
+        assert!(!control.stopping());
+        watcher.stop();
+        assert!(control.stopping());
+    }
+}

@@ -1,12 +1,14 @@
 //! What can go wrong, with a stable code and a next step.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// An error of the engine. [`EngineError::code`] is stable.
+/// An error of the engine: displayed it is the cause, [`EngineError::next`] says what to do.
+/// [`EngineError::code`] is stable.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// `model_type` is none of the supported families.
-    #[error("{path}: model type `{found}` is not supported; use a llama, mistral, qwen2 or qwen3 model")]
+    #[error("{path}: model type `{found}` is not supported")]
     UnsupportedArchitecture {
         /// config.json.
         path: PathBuf,
@@ -14,7 +16,7 @@ pub enum EngineError {
         found: String,
     },
     /// A key of the configuration has a value that this engine does not compute.
-    #[error("{path}: `{key}` = {value} is not supported; {next}")]
+    #[error("{path}: `{key}` = {value} is not supported")]
     UnsupportedConfig {
         /// config.json.
         path: PathBuf,
@@ -26,9 +28,7 @@ pub enum EngineError {
         next: &'static str,
     },
     /// A key of the configuration is on no list.
-    #[error(
-        "{path}: unknown key `{key}`; a key that might change the result is never ignored, remove it if it does not"
-    )]
+    #[error("{path}: unknown key `{key}`; a key that might change the result is never ignored")]
     UnknownConfigKey {
         /// config.json.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum EngineError {
         key: String,
     },
     /// A tensor is missing.
-    #[error("{path}: tensor `{name}` is missing; download the complete model")]
+    #[error("{path}: tensor `{name}` is missing")]
     MissingTensor {
         /// The file or folder.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum EngineError {
         name: String,
     },
     /// A tensor that the model does not have.
-    #[error("{path}: tensor `{name}` belongs to no part of the model; the file is for another architecture")]
+    #[error("{path}: tensor `{name}` belongs to no part of the model")]
     ExtraTensor {
         /// The file.
         path: PathBuf,
@@ -64,9 +64,7 @@ pub enum EngineError {
         expected: String,
     },
     /// Weights in a format that can run code when read.
-    #[error(
-        "{path}: only safetensors weights are read; convert the model with `save_pretrained(safe_serialization=True)`"
-    )]
+    #[error("{path}: only safetensors weights are read")]
     UnsafeFormat {
         /// The folder.
         path: PathBuf,
@@ -76,7 +74,7 @@ pub enum EngineError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// What is wrong.
         detail: String,
     },
     /// A recipe value outside what the engine or the model allows.
@@ -84,16 +82,18 @@ pub enum EngineError {
     RecipeOutOfRange {
         /// The field.
         field: &'static str,
-        /// Bound and next step.
+        /// The bound that it breaks.
         detail: String,
     },
     /// The run would not fit.
-    #[error("the run needs {need} MiB, {have} MiB are free; use a shorter `max_seq_len`, a smaller rank or a smaller base model")]
+    #[error("{need} MiB are needed, {have} MiB are free: {}", list(.parts))]
     OutOfMemory {
-        /// MiB needed.
+        /// MiB needed at the peak.
         need: u64,
         /// MiB free.
         have: u64,
+        /// What takes them: name and MiB.
+        parts: Vec<(&'static str, u64)>,
     },
     /// An adapter that this engine does not compute.
     #[error("{path}: adapter: {detail}")]
@@ -104,7 +104,7 @@ pub enum EngineError {
         detail: String,
     },
     /// A checkpoint of another run.
-    #[error("{path}: this folder belongs to another run ({what} differs); use an empty folder")]
+    #[error("{path}: this folder belongs to another run ({what} differs)")]
     ResumeMismatch {
         /// The run's folder.
         path: PathBuf,
@@ -112,7 +112,7 @@ pub enum EngineError {
         what: &'static str,
     },
     /// Prompt and answer exceed the model's context.
-    #[error("{tokens} tokens requested, the model's context is {context}; shorten the prompt or lower max_tokens")]
+    #[error("{tokens} tokens requested, the model's context is {context}")]
     ContextLengthExceeded {
         /// Tokens asked for.
         tokens: usize,
@@ -126,10 +126,16 @@ pub enum EngineError {
         detail: String,
     },
     /// The caller asked to stop.
-    #[error("stopped at step {step}; start it again to go on")]
+    #[error("stopped at step {step}")]
     Stopped {
         /// Chain index of the last finished state.
         step: u32,
+    },
+    /// A folder that is to be written is there already.
+    #[error("{path} exists; nothing is overwritten")]
+    AlreadyExists {
+        /// The folder.
+        path: PathBuf,
     },
     /// Reading or writing failed.
     #[error("{path}: {source}")]
@@ -141,7 +147,41 @@ pub enum EngineError {
     },
 }
 
+/// The parts of a sum of MiB, as people read them.
+fn list(parts: &[(&'static str, u64)]) -> String {
+    parts.iter().map(|(name, mib)| format!("{name} {mib}")).collect::<Vec<_>>().join(", ")
+}
+
 impl EngineError {
+    /// What to do.
+    #[must_use]
+    pub fn next(&self) -> &'static str {
+        match self {
+            Self::UnsupportedArchitecture { .. } => "use a llama, mistral, qwen2 or qwen3 model",
+            Self::UnsupportedConfig { next, .. } => *next,
+            Self::UnknownConfigKey { .. } => "remove the key if it does not change the result",
+            Self::MissingTensor { .. } => "download the complete model",
+            Self::ExtraTensor { .. } => "use weights of the architecture that config.json names",
+            Self::ShapeMismatch { .. } => "use files that were written for the same model",
+            Self::UnsafeFormat { .. } => "convert the model with `save_pretrained(safe_serialization=True)`",
+            Self::Malformed { .. } => "replace the file with a complete copy; a checkpoint may be deleted",
+            Self::RecipeOutOfRange { .. } => "change the field in the recipe",
+            Self::OutOfMemory { .. } => {
+                "end other programs, or use a shorter `max_seq_len`, a smaller rank or a smaller base model"
+            }
+            Self::AdapterUnsupported { .. } => "save a plain LoRA adapter of this base model",
+            Self::ResumeMismatch { .. } => "use an empty folder",
+            Self::ContextLengthExceeded { .. } => "shorten the text or lower max_tokens",
+            Self::InvalidTokens { .. } => "tokenise the records again with the tokenizer of this model",
+            Self::Stopped { .. } => "start it again to go on",
+            Self::AlreadyExists { .. } => "name a new folder",
+            Self::Io { source, .. } if is_full(source) => {
+                "free space on this disk, or move the folder to another, then try again"
+            }
+            Self::Io { .. } => "check that the file or folder exists and is yours to read and write",
+        }
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -161,6 +201,8 @@ impl EngineError {
             Self::ContextLengthExceeded { .. } => "context_length_exceeded",
             Self::InvalidTokens { .. } => "record_invalid",
             Self::Stopped { .. } => "stopped",
+            Self::AlreadyExists { .. } => "already_exists",
+            Self::Io { source, .. } if is_full(source) => "disk_full",
             Self::Io { .. } => "io",
         }
     }
@@ -172,5 +214,30 @@ impl EngineError {
     }
 }
 
+/// Whether a disk or a quota is full.
+fn is_full(e: &std::io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, EngineError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn io_error_should_say_that_the_disk_is_full_when_it_is() {
+        for (kind, code) in [
+            (ErrorKind::StorageFull, "disk_full"),
+            (ErrorKind::QuotaExceeded, "disk_full"),
+            (ErrorKind::PermissionDenied, "io"),
+        ] {
+            let e = EngineError::Io { path: "x".into(), source: kind.into() };
+            assert_eq!(e.code(), code);
+            assert_eq!(e.next().contains("free space"), code == "disk_full");
+        }
+        let e = EngineError::OutOfMemory { need: 30, have: 10, parts: vec![("weights", 20), ("states", 10)] };
+        assert_eq!(e.to_string(), "30 MiB are needed, 10 MiB are free: weights 20, states 10");
+    }
+}

@@ -36,7 +36,7 @@ pub struct Tokens<'a> {
 }
 
 /// Most tokens computed together, so that activations stay small.
-const GROUP: usize = 1024;
+pub(crate) const GROUP: usize = 1024;
 
 /// Records that are computed together: about equal shares for the threads, the
 /// longest first, none above [`GROUP`] tokens unless one record alone is.

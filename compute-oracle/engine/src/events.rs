@@ -118,7 +118,9 @@ impl EventKind {
             Self::Eval { step, .. } => Some((1, *step)),
             Self::Replay { step, steps, .. } => Some((2, steps.saturating_sub(*step))),
             Self::Checkpoint { u, .. } => Some((3, *u)),
-            _ => None,
+            Self::Phase { phase, .. } => phase_place(phase).map(|at| (4, at)),
+            Self::Done { .. } => Some((5, 0)),
+            Self::Notice { .. } => None,
         }
     }
 
@@ -126,6 +128,12 @@ impl EventKind {
     fn deterministic(&self) -> Value {
         without_measures(serde_json::to_value(self).unwrap_or_default())
     }
+}
+
+/// Order of the phases of a run; each begins once.
+fn phase_place(name: &str) -> Option<u32> {
+    let place = ["validating", "training", "attributing", "saving"].iter().position(|p| *p == name)?;
+    u32::try_from(place).ok()
 }
 
 fn without_measures(mut v: Value) -> Value {
@@ -145,6 +153,8 @@ fn place_of(v: &Value) -> Option<(u8, u32)> {
         "eval" => Some((1, number("step")?)),
         "replay" => Some((2, number("steps")?.saturating_sub(number("step")?))),
         "checkpoint" => Some((3, number("u")?)),
+        "phase" => phase_place(v.get("phase")?.as_str()?).map(|at| (4, at)),
+        "done" => Some((5, 0)),
         _ => None,
     }
 }
@@ -198,7 +208,7 @@ impl EventLog {
         for line in text[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
             let malformed = |detail: String| EngineError::Malformed {
                 path: path.clone(),
-                detail: format!("not an event: {detail}; use an empty folder"),
+                detail: format!("not an event: {detail}"),
             };
             let mut event: Value = serde_json::from_slice(line).map_err(|e| malformed(e.to_string()))?;
             let seq = event.as_object_mut().and_then(|map| map.remove("seq")).and_then(|seq| seq.as_u64());
@@ -238,5 +248,16 @@ impl EventLog {
         self.seq += 1;
         sink(&event);
         Ok(())
+    }
+
+    /// Makes what was recorded durable: before a checkpoint that stands behind it is.
+    ///
+    /// # Errors
+    /// Writing failed.
+    pub fn sync(&self) -> Result<()> {
+        match (&self.file, &self.path) {
+            (Some(file), Some(path)) => file.sync_data().map_err(EngineError::io(path)),
+            _ => Ok(()),
+        }
     }
 }

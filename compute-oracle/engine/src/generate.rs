@@ -136,6 +136,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// `record_invalid` for an id outside the vocabulary, `context_length_exceeded`.
     pub fn push(&mut self, ids: &[u32]) -> Result<()> {
+        crate::kernels::assert_float_mode();
         check(self.base, &Tokens { ids, mask: &vec![0; ids.len()] })?;
         if self.len + ids.len() > self.capacity {
             return Err(EngineError::ContextLengthExceeded { tokens: self.len + ids.len(), context: self.capacity });

@@ -13,9 +13,10 @@
 //! * [`checkpoint`], [`events`], [`control`]: what is on disk, what is told,
 //!   what can be asked of a run.
 //! * [`adapter`], [`generate`](mod@generate): PEFT files and answers.
+//! * [`estimate`](mod@estimate): what a run takes; what would not fit is refused
+//!   before it starts.
 //!
-//! Only `kernels` (vector instructions) and the mapping of weight files contain
-//! `unsafe` code.
+//! Only `kernels` (vector instructions) contains `unsafe` code.
 #![allow(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -42,7 +43,8 @@ pub mod train;
 pub mod vector;
 pub mod weights;
 
-pub use adapter::{merge, save_adapter, Adapter};
+pub use adapter::{merge, Adapter};
+pub use checkpoint::NewFolder;
 pub use control::Control;
 pub use error::{EngineError, Result};
 pub use estimate::{estimate, Estimate};

@@ -601,3 +601,6 @@ impl Pass<'_> {
         losses
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! step number, and gives back what a replay needs.
 
 use crate::error::{EngineError, Result};
+use crate::estimate::{estimate, Sizes};
 use crate::eval::{Compute, Evaluated, Evaluator, Tokens};
 use crate::lora::Layout;
 use crate::vector;
@@ -134,7 +135,7 @@ impl<'a> Trainer<'a> {
     /// A trainer at step 0 of the run that recipe, records and seed determine.
     ///
     /// # Errors
-    /// `recipe_out_of_range`, `record_invalid`, `context_length_exceeded`.
+    /// `recipe_out_of_range`, `record_invalid`, `context_length_exceeded`; `out_of_memory` for a run that would not fit.
     pub fn new(
         base: &'a Base,
         layout: &'a Layout,
@@ -148,6 +149,12 @@ impl<'a> Trainer<'a> {
         for i in &items {
             crate::eval::check(base, &i.tokens)?;
         }
+        let data = Sizes {
+            records: n,
+            tokens: items.iter().map(|i| i.tokens.ids.len() as u64).sum(),
+            longest: items.iter().map(|i| i.tokens.ids.len() as u32).max().unwrap_or(0),
+        };
+        estimate(base.shape(), recipe, data, compute, None).require(true)?;
         let bad = |field| EngineError::RecipeOutOfRange { field, detail: "too many steps".into() };
         let steps = recipe.steps(n).ok_or_else(|| bad("epochs"))?;
         let warmup = recipe.warmup_steps(steps).ok_or_else(|| bad("warmup"))?;
@@ -212,16 +219,15 @@ impl<'a> Trainer<'a> {
         optim::AdamStep::new(&self.adam, self.learning_rate(t), t)
     }
 
-    /// The records of step t that are evaluated, in batch order, with their κ.
-    #[must_use]
-    pub fn batch(&self, t: u32) -> Vec<(u32, f64)> {
-        let all = self.order.step(t);
+    /// Those of a step's records that are evaluated, in batch order, with their κ. `all` holds the records
+    /// of weight 0 too: they count in the denominators.
+    fn batch(&self, all: &[u32]) -> Vec<(u32, f64)> {
         let tokens: u32 = all.iter().map(|i| self.items[*i as usize].n_loss).sum();
         let count = all.len() as u32;
         let by_record = self.recipe.loss_mean == LossMean::Record;
-        all.into_iter()
-            .filter(|i| self.items[*i as usize].weight_ppm > 0)
-            .map(|i| (i, optim::kappa(by_record, self.items[i as usize].n_loss, tokens, count)))
+        all.iter()
+            .filter(|i| self.items[**i as usize].weight_ppm > 0)
+            .map(|i| (*i, optim::kappa(by_record, self.items[*i as usize].n_loss, tokens, count)))
             .collect()
     }
 
@@ -266,14 +272,29 @@ impl<'a> Trainer<'a> {
         Ok(Some(mean(&out, tokens)))
     }
 
-    /// One step. `tape` receives what its replay needs.
+    /// One step on the records that the seed's order gives it. `tape` receives what its replay needs.
     ///
     /// # Errors
     /// As [`Evaluator::run`].
     pub fn step(&mut self, tape: Option<&mut Option<Tape>>) -> Result<StepReport> {
+        let records = self.order.step(self.state.t);
+        self.step_on(&records, tape)
+    }
+
+    /// One step on given records: indices of [`Trainer::items`] in batch order, those of weight 0 included.
+    /// Everything but the order is that of [`Trainer::step`], so that another implementation's batches can
+    /// be followed.
+    ///
+    /// # Errors
+    /// `record_invalid` for an index that is no record; as [`Evaluator::run`].
+    pub fn step_on(&mut self, records: &[u32], tape: Option<&mut Option<Tape>>) -> Result<StepReport> {
+        if let Some(i) = records.iter().find(|i| **i as usize >= self.items.len()) {
+            let detail = format!("record {i} is none of the run's {}", self.items.len());
+            return Err(EngineError::InvalidTokens { detail });
+        }
         let t = self.state.t;
         let on = self.compute();
-        let batch = self.batch(t);
+        let batch = self.batch(records);
         let records: Vec<u32> = batch.iter().map(|b| b.0).collect();
         let theta = std::mem::take(&mut self.state.theta);
         let mut out = std::mem::take(&mut self.out);

@@ -1,8 +1,10 @@
 //! Flat vectors of a run: optimiser step, accumulation, and the steps of the
 //! exact replay. Formulas and orders: `weft_numerics::{optim, replay, red}`.
+//!
+//! Every thread that computes asserts its floating-point mode first.
 
 use crate::eval::Compute;
-use crate::kernels::{ops, reduce};
+use crate::kernels::{assert_float_mode, ops, reduce};
 use weft_numerics::optim::AdamStep;
 
 /// Elements a thread takes at once.
@@ -18,6 +20,7 @@ fn chunked<const I: usize, const O: usize>(
     let n = outs.first().map_or(0, |o| o.len());
     let share = n.div_ceil(threads.max(1)).next_multiple_of(CHUNK).max(CHUNK);
     if threads <= 1 || n <= share {
+        assert_float_mode();
         return f(ins, outs);
     }
     std::thread::scope(|scope| {
@@ -36,7 +39,10 @@ fn chunked<const I: usize, const O: usize>(
             }
             rest = tails;
             at += len;
-            scope.spawn(move || f(part, heads));
+            scope.spawn(move || {
+                assert_float_mode();
+                f(part, heads);
+            });
         }
     });
 }
@@ -46,12 +52,16 @@ pub fn accumulate(on: Compute, f: &[f32], g: &[&[f32]], out: &mut [f32]) {
     let n = out.len();
     let share = n.div_ceil(on.threads.max(1)).next_multiple_of(CHUNK);
     if on.threads <= 1 || n <= share {
+        assert_float_mode();
         return ops::accumulate(on.isa, f, g, out);
     }
     std::thread::scope(|scope| {
         for (i, part) in out.chunks_mut(share).enumerate() {
             let g: Vec<&[f32]> = g.iter().map(|g| &g[i * share..i * share + part.len()]).collect();
-            scope.spawn(move || ops::accumulate(on.isa, f, &g, part));
+            scope.spawn(move || {
+                assert_float_mode();
+                ops::accumulate(on.isa, f, &g, part);
+            });
         }
     });
 }
@@ -96,22 +106,26 @@ pub fn lambda_theta(on: Compute, z: f32, e: f32, gp: &[f32], gm: &[f32], lt: &mu
 
 /// λθ ← c(Z×λθ + 0): the step of ‖a‖ = 0.
 pub fn lambda_theta_still(on: Compute, z: f32, lt: &mut [f32]) {
+    assert_float_mode();
     ops::scale_in(on.isa, lt, z);
 }
 
 /// c(s × x) in place.
 pub fn scale(on: Compute, x: &mut [f32], s: f32) {
+    assert_float_mode();
     ops::scale_in(on.isa, x, s);
 }
 
 /// ⟨x, y⟩ over slots that end at `ends`.
 #[must_use]
 pub fn inner(on: Compute, x: &[f32], y: &[f32], ends: &[usize]) -> f32 {
+    assert_float_mode();
     reduce::inner(on.isa, x, y, ends)
 }
 
 /// ‖x‖ over slots that end at `ends`.
 #[must_use]
 pub fn norm(on: Compute, x: &[f32], ends: &[usize]) -> f32 {
+    assert_float_mode();
     reduce::norm(on.isa, x, ends)
 }

@@ -111,6 +111,8 @@ pub struct Base {
     config: Config,
     root: Hash,
     folder: PathBuf,
+    tokenizer: Vec<u8>,
+    template: String,
 }
 
 /// The safetensors files of a model folder.
@@ -139,28 +141,12 @@ pub(crate) fn dense_files(dir: &Path) -> Result<Vec<PathBuf>> {
     Err(EngineError::Io { path: single, source })
 }
 
-struct Files {
-    maps: Vec<(PathBuf, memmap2::Mmap)>,
-}
-
-impl Files {
-    fn open(dir: &Path) -> Result<Self> {
-        let mut maps = Vec::new();
-        for path in dense_files(dir)? {
-            let file = std::fs::File::open(&path).map_err(EngineError::io(&path))?;
-            let map = map_file(&file).map_err(EngineError::io(&path))?;
-            maps.push((path, map));
-        }
-        Ok(Self { maps })
-    }
-}
-
-#[allow(unsafe_code, reason = "mapping a file")]
-fn map_file(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
-    // SAFETY: the map is read-only and lives only while the model is loaded; a
-    // file that another process truncates meanwhile ends this process, it
-    // cannot make it read foreign memory.
-    unsafe { memmap2::Mmap::map(file) }
+/// Bytes of some files together.
+fn size_of(paths: &[PathBuf]) -> Result<u64> {
+    paths.iter().try_fold(0u64, |sum, path| {
+        let size = std::fs::metadata(path).map_err(EngineError::io(path))?.len();
+        Ok(sum.saturating_add(size))
+    })
 }
 
 /// Names and dims that a model of this shape has, sorted.
@@ -240,11 +226,12 @@ impl Base {
     /// chat template, whose bytes the commitment binds.
     ///
     /// # Errors
-    /// A refusal of the configuration; a missing, extra or misshapen tensor,
-    /// found before any weight is decoded; an unreadable file.
+    /// A refusal of the configuration; `out_of_memory` before a file is read; a
+    /// missing, extra or misshapen tensor, found before any weight is decoded;
+    /// an unreadable file.
     pub fn load(dir: &Path) -> Result<Self> {
         let tokenizer = read(&dir.join("tokenizer.json"))?;
-        Self::with_tokenizer(dir, &tokenizer)
+        Self::with_tokenizer(dir, tokenizer)
     }
 
     /// [`Base::load`] of a folder without tokenizer, for tools that need none;
@@ -253,10 +240,10 @@ impl Base {
     /// # Errors
     /// As [`Base::load`].
     pub fn load_bare(dir: &Path) -> Result<Self> {
-        Self::with_tokenizer(dir, &[])
+        Self::with_tokenizer(dir, Vec::new())
     }
 
-    fn with_tokenizer(dir: &Path, tokenizer: &[u8]) -> Result<Self> {
+    fn with_tokenizer(dir: &Path, tokenizer: Vec<u8>) -> Result<Self> {
         let config = Config::read(dir)?;
         let s = &config.shape;
         let dims = Dims {
@@ -272,14 +259,20 @@ impl Base {
             eps: weft_numerics::dec(&s.rms_eps) as f32,
             qk_norm: s.arch == shape::Arch::Qwen3,
         };
-        let template = template_bytes(dir)?;
+        let template = weft_data::template_text(dir).map_err(|e| text_error(dir, e))?;
 
-        let files = Files::open(dir)?;
+        let paths = dense_files(dir)?;
+        crate::estimate::require_base(s, size_of(&paths)?)?;
+        let mut files = Vec::with_capacity(paths.len());
+        for path in paths {
+            let bytes = read(&path)?;
+            files.push((path, bytes));
+        }
         let mut views = BTreeMap::new();
         let mut wanted = expected(&dims, s);
         let mut parsed = Vec::new();
-        for (path, map) in &files.maps {
-            let st = SafeTensors::deserialize(map)
+        for (path, bytes) in &files {
+            let st = SafeTensors::deserialize(bytes)
                 .map_err(|e| EngineError::Malformed { path: path.clone(), detail: format!("not safetensors: {e}") })?;
             parsed.push((path, st));
         }
@@ -325,10 +318,13 @@ impl Base {
             leaves.push((name.clone(), shape::base_tensor(name, &plain, &turned)));
             tensors.insert(name.clone(), data);
         }
+        // Packing needs the decoded weights alone: the files' bytes make room for it.
+        drop((views, parsed));
+        drop(files);
         let raw: Vec<u8> = config.inv_freq.iter().flat_map(|x| x.to_le_bytes()).collect();
         let freq = merkle::tensor_hash(merkle::Dtype::F32, &[config.inv_freq.len() as u32], &raw);
         leaves.push(("inv_freq".to_owned(), shape::base_tensor("inv_freq", &freq, &freq)));
-        let root = shape::base_root(s, &hash::raw_hash(tokenizer), &hash::raw_hash(template.as_bytes()), &leaves)
+        let root = shape::base_root(s, &hash::raw_hash(&tokenizer), &hash::raw_hash(template.as_bytes()), &leaves)
             .ok_or_else(|| EngineError::Malformed { path: dir.into(), detail: "too many tensors".into() })?;
 
         let mut take = |name: &str| {
@@ -372,7 +368,20 @@ impl Base {
         let positions = dims.context.min(16_384);
         let (mut cos, mut sin) = (vec![0.0; positions * half], vec![0.0; positions * half]);
         weft_numerics::model::rope::table(&config.inv_freq, &mut cos, &mut sin);
-        Ok(Self { dims, embedding, layers, norm, head, cos, sin, config, root, folder: dir.to_path_buf() })
+        let folder = dir.to_path_buf();
+        Ok(Self { dims, embedding, layers, norm, head, cos, sin, config, root, folder, tokenizer, template })
+    }
+
+    /// The bytes of `tokenizer.json` that [`Base::root`] binds; none after [`Base::load_bare`].
+    #[must_use]
+    pub fn tokenizer_json(&self) -> &[u8] {
+        &self.tokenizer
+    }
+
+    /// The chat template that [`Base::root`] binds, as [`weft_data::template_text`] gives it.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        &self.template
     }
 
     /// The commitment to weights, shape, tokenizer and template.
@@ -418,31 +427,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(EngineError::io(path))
 }
 
-/// The chat template of a model folder as text: `chat_template.jinja`, else the
-/// string (or the entry named `default`) of `tokenizer_config.json`, else empty.
-///
-/// # Errors
-/// An unreadable or malformed file.
-pub fn template_bytes(dir: &Path) -> Result<String> {
-    let file = dir.join("chat_template.jinja");
-    if file.exists() {
-        let bytes = read(&file)?;
-        return String::from_utf8(bytes)
-            .map_err(|_| EngineError::Malformed { path: file, detail: "the template is not UTF-8".into() });
+/// An error of the model's text files as one of the engine.
+fn text_error(dir: &Path, e: weft_data::DataError) -> EngineError {
+    match e {
+        weft_data::DataError::Io { path, source } => EngineError::Io { path, source },
+        e => EngineError::Malformed { path: dir.into(), detail: e.to_string() },
     }
-    let config = dir.join("tokenizer_config.json");
-    if !config.exists() {
-        return Ok(String::new());
-    }
-    let map = read_object(&config)?;
-    Ok(match map.get("chat_template") {
-        Some(serde_json::Value::String(s)) => s.clone(),
-        Some(serde_json::Value::Array(all)) => all
-            .iter()
-            .find(|e| e.get("name").and_then(|n| n.as_str()) == Some("default"))
-            .and_then(|e| e.get("template").and_then(|t| t.as_str()))
-            .unwrap_or_default()
-            .to_owned(),
-        _ => String::new(),
-    })
 }

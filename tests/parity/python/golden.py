@@ -2,7 +2,10 @@
 """Writes the golden vectors of the parity tests from PyTorch, transformers and PEFT.
 
     python tests/parity/python/golden.py            writes tests/parity/golden
+    python tests/parity/python/golden.py --ours     writes only what PEFT computes with our adapters
     python tests/parity/python/golden.py --check    recomputes them and fails on drift
+
+`golden/ours/<case>/` is input: the engine's test writes it (WEFT_WRITE_GOLDEN=1).
 
 Everything is f32 on the CPU, attention is transformers' eager one, models are random and written by
 this script: nothing is downloaded. `tests/parity/golden/README.md` describes every file and key.
@@ -326,6 +329,31 @@ def make_adapter(out, case):
     write_json(os.path.join(out, "adapters", f"{case}.json"), {"model": model_name, "scales": scales})
 
 
+def our_cases():
+    """Names of the adapter folders that the engine wrote."""
+    folder = os.path.join(GOLDEN, "ours")
+    names = sorted(n for n in os.listdir(folder) if os.path.isdir(os.path.join(folder, n))) if os.path.isdir(folder) else []
+    if not names:
+        sys.exit(f"{folder} holds no adapter. Next: WEFT_WRITE_GOLDEN=1 cargo test -p weft-engine --test it read_by_peft")
+    return names
+
+
+def make_ours(out, case):
+    """Logits [32, vocabulary] that PEFT computes with an adapter folder of the engine."""
+    folder = os.path.join(GOLDEN, "ours", case)
+    with open(os.path.join(folder, "adapter_config.json"), encoding="utf-8") as file:
+        name = json.load(file)["base_model_name_or_path"]
+    ids = ids_of(rng("ours", case), 32)
+    model = PeftModel.from_pretrained(load_model(out, name), folder).eval()
+    stored = load_file(os.path.join(folder, "adapter_model.safetensors"))
+    read = {n.replace(".default.", "."): p for n, p in model.named_parameters() if ".lora_" in n}
+    # PEFT only warns about tensors that it does not find or does not know.
+    assert read.keys() == stored.keys() and all(torch.equal(read[k], stored[k]) for k in read), f"{case}: PEFT read other tensors"
+    with torch.no_grad():
+        logits = model(input_ids=ids[None]).logits[0]
+    write_tensors(os.path.join(out, "ours", f"{case}.safetensors"), {"ids": ids.to(torch.int32), "logits": logits})
+
+
 def greedy(model, prompt, count, stop=None):
     """Greedy ids and the least distance of the best two logits on the way."""
     ids, gap, made = torch.tensor(prompt), float("inf"), []
@@ -423,53 +451,83 @@ def write(out):
         make_training(out, case)
     for case in ADAPTERS:
         make_adapter(out, case)
+    for case in our_cases():
+        make_ours(out, case)
     make_generation(out)
     make_tiny_base(out)
     make_schedules(out)
 
 
-def close(a, b, path):
+def limit_of(path):
+    """Relative difference that rounding explains, by file: the tolerances of the tests that read it."""
+    if path.startswith("schedules"):
+        return 1e-12
+    return 1e-4 if path.startswith("training") else 1e-6
+
+
+def close(a, b, path, limit):
     """Fails where two JSON values differ by more than rounding."""
     if isinstance(a, float) and isinstance(b, (int, float)):
-        assert abs(a - b) <= 1e-4 * max(1e-3, abs(a), abs(b)) or path.endswith("least_gap"), f"{path}: {a} is now {b}"
+        assert abs(a - b) <= limit * max(1e-3, abs(a), abs(b)) or path.endswith("least_gap"), f"{path}: {a} is now {b}"
     elif isinstance(a, dict):
         assert a.keys() == b.keys(), path
         for key in a:
-            close(a[key], b[key], f"{path}.{key}")
+            close(a[key], b[key], f"{path}.{key}", limit)
     elif isinstance(a, list):
         assert len(a) == len(b), path
         for i, (x, y) in enumerate(zip(a, b)):
-            close(x, y, f"{path}[{i}]")
+            close(x, y, f"{path}[{i}]", limit)
     else:
         assert a == b, f"{path}: {a} is now {b}"
+
+
+def files_of(root):
+    """Paths below a folder, relative to it."""
+    return {os.path.relpath(os.path.join(folder, name), root) for folder, _, names in os.walk(root) for name in names}
 
 
 def check():
     with tempfile.TemporaryDirectory() as out:
         write(out)
-        for folder, _, files in os.walk(out):
-            for name in sorted(files):
-                new = os.path.join(folder, name)
-                old = os.path.join(GOLDEN, os.path.relpath(new, out))
-                if name.endswith(".json"):
-                    with open(old, encoding="utf-8") as a, open(new, encoding="utf-8") as b:
-                        close(json.load(a), json.load(b), name)
-                else:
-                    a, b = load_file(old), load_file(new)
-                    assert a.keys() == b.keys(), old
-                    limit = 1e-3 if os.sep + "training" + os.sep in old else 1e-5
-                    for key in a:
-                        x, y = a[key].double(), b[key].double()
-                        assert float((x - y).norm()) <= limit * float(x.norm()) + 1e-12, f"{old} {key}"
+        made = files_of(out)
+        # Not written here: the description, and the adapters that the engine writes.
+        given = {"README.md"} | {os.path.join("ours", case, name) for case in our_cases()
+                                 for name in ("adapter_config.json", "adapter_model.safetensors")}
+        left = sorted(files_of(GOLDEN) - made - given)
+        assert not left, f"committed, but no longer written: {', '.join(left)}"
+        missing = sorted(made - files_of(GOLDEN))
+        assert not missing, f"written, but not committed: {', '.join(missing)}"
+        for path in sorted(made):
+            new, old = os.path.join(out, path), os.path.join(GOLDEN, path)
+            if path.endswith(".json"):
+                with open(old, encoding="utf-8") as a, open(new, encoding="utf-8") as b:
+                    close(json.load(a), json.load(b), path, limit_of(path))
+            else:
+                a, b = load_file(old), load_file(new)
+                assert a.keys() == b.keys(), old
+                limit = 1e-3 if path.startswith("training" + os.sep) else 1e-5
+                for key in a:
+                    x, y = a[key].double(), b[key].double()
+                    assert float((x - y).norm()) <= limit * float(x.norm()) + 1e-12, f"{old} {key}"
     print("golden vectors unchanged")
 
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--check", action="store_true")
-    if args.parse_args().check:
+    args.add_argument("--ours", action="store_true")
+    args = args.parse_args()
+    if args.check:
         check()
         return
+    if args.ours:
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+        for case in our_cases():
+            make_ours(GOLDEN, case)
+        return
+    # Ends here rather than after everything was removed.
+    our_cases()
     for name in ("models", "logits", "loss", "gradients", "training", "adapters"):
         shutil.rmtree(os.path.join(GOLDEN, name), ignore_errors=True)
     write(GOLDEN)

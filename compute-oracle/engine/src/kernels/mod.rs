@@ -40,11 +40,13 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             let fma = std::arch::is_x86_feature_detected!("fma") && std::arch::is_x86_feature_detected!("avx");
+            let avx2 = fma && std::arch::is_x86_feature_detected!("avx2");
+            // Each asks for all that the functions of `enter` and the tiles of its lane enable.
             match self {
                 Self::Reference => true,
                 Self::Scalar => fma,
-                Self::Avx2 => fma && std::arch::is_x86_feature_detected!("avx2"),
-                Self::Avx512 => fma && std::arch::is_x86_feature_detected!("avx512f"),
+                Self::Avx2 => avx2,
+                Self::Avx512 => avx2 && std::arch::is_x86_feature_detected!("avx512f"),
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

@@ -41,8 +41,14 @@ impl Rng {
     }
 }
 
+/// The instruction sets of this machine; says which it lacks.
 fn isas() -> Vec<Isa> {
-    [Isa::Reference, Isa::Scalar, Isa::Avx2, Isa::Avx512].into_iter().filter(|i| i.available()).collect()
+    let (have, lack): (Vec<Isa>, Vec<Isa>) =
+        [Isa::Reference, Isa::Scalar, Isa::Avx2, Isa::Avx512].into_iter().partition(|i| i.available());
+    for isa in lack {
+        println!("skipped: this machine has no {}", isa.name());
+    }
+    have
 }
 
 fn bits(x: &[f32]) -> Vec<u32> {
@@ -228,6 +234,34 @@ fn elementwise_should_equal_the_reference_when_inputs_are_any() {
             let r0 = model::norm::forward_row(&g, &th, 1e-5, &mut xh0, &mut y0);
             let mut dx0 = vec![0.0; n];
             model::norm::backward_row(&m, &th, &g, 0.75, &mut dx0);
+            let (mut p0, mut ds0) = (vec![0.0; n], vec![0.0; n]);
+            for i in 0..n {
+                p0[i] = model::attention::prob(g[i], 0.375);
+                ds0[i] = model::attention::ds(p0[i], th[i], -0.5);
+            }
+            // The two halves of a head of 2n, with cos and sin of any value.
+            let whole: Vec<f32> = g.iter().chain(&th).copied().collect();
+            let (mut turned0, mut turned_back0) = (whole.clone(), whole);
+            model::rope::forward_head(&mut turned0, &m, &w);
+            model::rope::backward_head(&mut turned_back0, &m, &w);
+            let (mut plus0, mut minus0) = (vec![0.0; n], vec![0.0; n]);
+            replay::shift(&th, 0.125, &g, &mut plus0);
+            replay::shift(&th, -0.125, &g, &mut minus0);
+            // Slots of one element, of about a third, and the rest.
+            let mut ends = vec![1, n / 3, n];
+            ends.retain(|e| *e > 0 && *e <= n);
+            ends.sort_unstable();
+            ends.dedup();
+            let inner_of = |y: &[f32]| {
+                let mut from = 0;
+                let mut per = Vec::new();
+                for &to in &ends {
+                    per.push(c(red::red_fma(&g[from..to], &y[from..to])));
+                    from = to;
+                }
+                c(red::red(&per))
+            };
+            let (inner0, norm0) = (inner_of(&th), c(inner_of(&g).sqrt()));
             let fs = [0.5, -0.25, 1.0 / 3.0];
             let mut acc0 = vec![0.0; n];
             for (f, x) in fs.iter().zip([&g, &th, &m]) {
@@ -246,6 +280,11 @@ fn elementwise_should_equal_the_reference_when_inputs_are_any() {
                     let mut lt1 = lt.clone();
                     crate::vector::lambda_theta(on, k.z, 0.125, &g, &th, &mut lt1);
                     assert_eq!(bits(&lt1), bits(&lt0), "{isa:?}");
+                    for (e, want) in [(0.125, &plus0), (-0.125, &minus0)] {
+                        let mut at = vec![0.0; n];
+                        crate::vector::shift(on, &th, e, &g, &mut at);
+                        assert_eq!(bits(&at), bits(want), "{isa:?} {e}");
+                    }
                     let mut acc1 = vec![0.0; n];
                     crate::vector::accumulate(on, &fs, &[&g, &th, &m], &mut acc1);
                     assert_eq!(bits(&acc1), bits(&acc0), "{isa:?}");
@@ -259,6 +298,21 @@ fn elementwise_should_equal_the_reference_when_inputs_are_any() {
                 let mut dx = vec![0.0; n];
                 ops::rmsnorm_back(isa, &m, &th, &[0.75], &g, &mut Vec::new(), &mut dx);
                 assert_eq!(bits(&dx), bits(&dx0), "{isa:?}");
+                let (mut p, mut ds) = (g.clone(), vec![0.0; n]);
+                ops::prob_ds(isa, &th, &mut p, &mut ds, 0.375, -0.5);
+                assert_eq!((bits(&p), bits(&ds)), (bits(&p0), bits(&ds0)), "{isa:?}");
+                for (back, want) in [(false, &turned0), (true, &turned_back0)] {
+                    let (mut a, mut b) = (g.clone(), th.clone());
+                    if back {
+                        ops::rotate_back(isa, &m, &w, &mut a, &mut b);
+                    } else {
+                        ops::rotate(isa, &m, &w, &mut a, &mut b);
+                    }
+                    assert_eq!((bits(&a), bits(&b)), (bits(&want[..n]), bits(&want[n..])), "{isa:?} back {back}");
+                }
+                let on = crate::eval::Compute { isa, threads: 1 };
+                assert_eq!(crate::vector::inner(on, &g, &th, &ends).to_bits(), inner0.to_bits(), "{isa:?}");
+                assert_eq!(crate::vector::norm(on, &g, &ends).to_bits(), norm0.to_bits(), "{isa:?}");
             }
         }
     }

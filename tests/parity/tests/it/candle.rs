@@ -1,20 +1,63 @@
 //! Test 12: loss and gradients against candle's differentiable operators, without Python.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use candle_core::{DType, Device, Tensor, Var, D};
+use candle_core::{DType, Device, Tensor, Var, WithDType, D};
 use weft_engine::{Compute, Evaluator, Layout};
+use weft_protocol::recipe::Recipe;
 
 use crate::{distance, golden::Case};
 
-struct Reference {
+/// A Llama model with a LoRA adapter out of candle's differentiable operators, in f32 or f64.
+///
+/// f64 holds throughout: `rms_norm_slow` widens half precision only, `rope_slow`, `softmax` and `log_softmax` are
+/// compositions of elementwise operators and sums in the type of their input, and `silu`, `gather`, `index_select`,
+/// `matmul` and their gradients are generic over it. Only the rotary angles are f32 products, as everywhere.
+pub(crate) struct Reference {
     weights: BTreeMap<String, Tensor>,
     config: serde_json::Value,
     lora: BTreeMap<String, Var>,
     scale: f64,
+    dtype: DType,
 }
 
 impl Reference {
+    /// The model of a folder with the adapter θ of a layout; `theta` is f32 or f64 as `T`.
+    pub(crate) fn new<T: WithDType>(folder: &Path, layout: &Layout, recipe: &Recipe, theta: &[T]) -> Self {
+        let weights = candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu)
+            .unwrap()
+            .into_iter()
+            .map(|(k, v)| (k, v.to_dtype(T::DTYPE).unwrap()))
+            .collect();
+        let config = serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
+        let scale = f64::from(recipe.alpha) / f64::from(recipe.r);
+        let mut reference = Self { weights, config, lora: BTreeMap::new(), scale, dtype: T::DTYPE };
+        reference.set(layout, theta);
+        reference
+    }
+
+    /// Replaces θ.
+    pub(crate) fn set<T: WithDType>(&mut self, layout: &Layout, theta: &[T]) {
+        self.lora = layout
+            .slots()
+            .iter()
+            .enumerate()
+            .map(|(i, s)| {
+                let dims = (s.dims[0] as usize, s.dims[1] as usize);
+                let tensor = Tensor::from_slice(&theta[layout.range(i)], dims, &Device::Cpu).unwrap();
+                (s.name.clone(), Var::from_tensor(&tensor).unwrap())
+            })
+            .collect();
+    }
+
+    /// Summed loss of one record and its gradient, flat.
+    pub(crate) fn gradient<T: WithDType>(&self, layout: &Layout, ids: &[u32], mask: &[u8]) -> (T, Vec<T>) {
+        let loss = self.loss(ids, mask);
+        let grads = loss.backward().unwrap();
+        let flat = |name: &str| grads.get(&self.lora[name]).unwrap().flatten_all().unwrap().to_vec1::<T>().unwrap();
+        (loss.to_scalar::<T>().unwrap(), layout.slots().iter().flat_map(|s| flat(&s.name)).collect())
+    }
+
     fn number(&self, key: &str) -> usize {
         self.config[key].as_u64().unwrap() as usize
     }
@@ -33,7 +76,7 @@ impl Reference {
     }
 
     /// Summed loss of one record.
-    fn loss(&self, ids: &[u32], mask: &[u8]) -> Tensor {
+    pub(crate) fn loss(&self, ids: &[u32], mask: &[u8]) -> Tensor {
         let device = Device::Cpu;
         let (t, heads, kv) = (ids.len(), self.number("num_attention_heads"), self.number("num_key_value_heads"));
         let (hd, eps) = (self.number("head_dim"), self.config["rms_norm_eps"].as_f64().unwrap() as f32);
@@ -43,11 +86,11 @@ impl Reference {
         let angles: Vec<f32> = (0..t)
             .flat_map(|p| (0..hd / 2).map(move |i| p as f32 * (1.0 / theta.powf(2.0 * i as f64 / hd as f64)) as f32))
             .collect();
-        let angles = Tensor::from_vec(angles, (t, hd / 2), &device).unwrap();
+        let angles = Tensor::from_vec(angles, (t, hd / 2), &device).unwrap().to_dtype(self.dtype).unwrap();
         let (cos, sin) = (angles.cos().unwrap(), angles.sin().unwrap());
         let hidden: Vec<f32> =
             (0..t).flat_map(|i| (0..t).map(move |j| if j > i { f32::NEG_INFINITY } else { 0.0 })).collect();
-        let causal = Tensor::from_vec(hidden, (t, t), &device).unwrap();
+        let causal = Tensor::from_vec(hidden, (t, t), &device).unwrap().to_dtype(self.dtype).unwrap();
         let norm = |x: &Tensor, name: String| candle_nn::ops::rms_norm_slow(x, &self.weights[&name], eps).unwrap();
         for l in 0..self.number("num_hidden_layers") {
             let h = norm(&x, format!("model.layers.{l}.input_layernorm.weight"));
@@ -96,42 +139,19 @@ fn gradient_should_equal_candle_when_b_is_random() {
         let recipe = case.recipe();
         let layout = Layout::new(&base, &recipe).unwrap();
         let theta = case.theta(&layout, "adapter.");
-        let folder = case.model_folder();
-        let weights = candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu)
-            .unwrap()
-            .into_iter()
-            .map(|(k, v)| (k, v.to_dtype(DType::F32).unwrap()))
-            .collect();
-        let lora = layout
-            .slots()
-            .iter()
-            .enumerate()
-            .map(|(i, s)| {
-                let dims = (s.dims[0] as usize, s.dims[1] as usize);
-                let tensor = Tensor::from_slice(&theta[layout.range(i)], dims, &Device::Cpu).unwrap();
-                (s.name.clone(), Var::from_tensor(&tensor).unwrap())
-            })
-            .collect();
-        let reference = Reference {
-            weights,
-            config: serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap(),
-            lora,
-            scale: f64::from(recipe.alpha) / f64::from(recipe.r),
-        };
+        let reference = Reference::new(&case.model_folder(), &layout, &recipe, &theta);
         let mut evaluator = Evaluator::new(&base, &layout, Compute::default());
         let tokens = case.tokens();
         let mut out = Vec::new();
         let mut grads = vec![Vec::new(); tokens.len()];
         evaluator.run(&theta, &tokens, None, &mut out, &mut grads).unwrap();
         for (r, (ids, mask)) in case.records.iter().enumerate() {
-            let loss = reference.loss(ids, mask);
-            let value = f64::from(loss.to_scalar::<f32>().unwrap());
+            let (value, theirs) = reference.gradient::<f32>(&layout, ids, mask);
+            let value = f64::from(value);
             let error = (f64::from(out[r].loss) - value).abs() / value;
             assert!(error <= TOLERANCE, "{name} record {r}: loss {} candle {value}", out[r].loss);
-            let theirs = loss.backward().unwrap();
             for (i, slot) in layout.slots().iter().enumerate() {
-                let grad = theirs.get(&reference.lora[&slot.name]).unwrap().flatten_all().unwrap();
-                let error = distance(&grads[r][layout.range(i)], &grad.to_vec1::<f32>().unwrap());
+                let error = distance(&grads[r][layout.range(i)], &theirs[layout.range(i)]);
                 assert!(error <= TOLERANCE, "{name} record {r} {}: relative L2 {error:e}", slot.name);
             }
         }

@@ -1,5 +1,5 @@
-//! The engine against candle's differentiable operators. The golden vectors of PyTorch and PEFT are tested in
-//! `compute-oracle/engine/tests/parity.rs`.
+//! Engine and attribution against candle's differentiable operators. The golden vectors of PyTorch and PEFT are
+//! tested in `compute-oracle/engine/tests/it/parity.rs`.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -8,11 +8,13 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::float_arithmetic,
+    clippy::needless_range_loop,
     reason = "tests"
 )]
 
 mod candle;
 mod golden;
+mod replay64;
 
 /// Relative L2 distance of two vectors, in f64.
 pub(crate) fn distance(ours: &[f32], theirs: &[f32]) -> f64 {

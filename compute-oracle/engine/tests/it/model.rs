@@ -1,16 +1,9 @@
 //! Model folders and adapters that must be refused, each with its code.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test"
-)]
 
 use safetensors::tensor::{serialize, Dtype, SafeTensors, TensorView};
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
-use weft_engine::{base_root, Adapter, Base, EngineError};
+use weft_engine::{base_root, merge, Adapter, Base, EngineError};
 
 fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tiny-base")
@@ -50,6 +43,17 @@ fn configuration_should_be_refused_when_it_asks_for_what_is_not_computed() {
         ("partial_rotary_factor", json!(0.5), "unsupported_config"),
         ("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0}), "unsupported_config"),
         ("rope_scaling", json!({"rope_type": "linear", "factor": 2.0, "magic": 1}), "unknown_config_key"),
+        ("rope_theta", json!("500000"), "unsupported_config"),
+        ("rope_scaling", json!({"rope_type": "linear", "factor": "4"}), "unsupported_config"),
+        ("rope_scaling", json!({"rope_type": null, "type": 3}), "unsupported_config"),
+        ("rope_scaling", json!({"rope_type": "linear", "type": "llama3", "factor": 4.0}), "unsupported_config"),
+        ("rope_scaling", json!({"factor": 4.0}), "unsupported_config"),
+        ("rope_scaling", json!("linear"), "unsupported_config"),
+        // The file has `rope_theta` 10,000.
+        ("rope_parameters", json!({"rope_type": "default", "rope_theta": 500000.0}), "unsupported_config"),
+        ("use_mrope", json!(true), "unsupported_config"),
+        ("eos_token_id", json!("5"), "unsupported_config"),
+        ("eos_token_id", json!([5, -1]), "unsupported_config"),
         ("logit_scale", json!(2.0), "unknown_config_key"),
         ("num_key_value_heads", json!(3), "malformed"),
         ("head_dim", json!(15), "malformed"),
@@ -65,9 +69,48 @@ fn configuration_should_be_refused_when_it_asks_for_what_is_not_computed() {
             e.to_string().contains("config.json") || e.to_string().contains("safetensors") || code == "missing_tensor"
         );
     }
-    assert!(
-        with_config(&[("pad_token_id", json!(3)), ("rope_scaling", json!({"type": "linear", "factor": 2.0}))]).is_ok()
-    );
+    for scaling in [json!({"type": "linear", "factor": 2.0}), json!({"rope_type": null, "type": "linear", "factor": 2})]
+    {
+        let base = with_config(&[("pad_token_id", json!(3)), ("rope_scaling", scaling.clone())]).unwrap();
+        // Not the plain frequencies: a null beside the older spelling hides nothing.
+        assert_ne!(base.root(), base_root(&tiny()).unwrap(), "{scaling}");
+    }
+    for same in [("rope_parameters", json!({"rope_type": "default", "rope_theta": 10000})), ("use_mrope", json!(false))]
+    {
+        assert_eq!(with_config(std::slice::from_ref(&same)).unwrap().root(), base_root(&tiny()).unwrap(), "{}", same.0);
+    }
+}
+
+#[test]
+fn base_should_be_refused_when_it_does_not_fit_the_memory() {
+    let wide = json!(1 << 20);
+    let e = with_config(&[("hidden_size", wide.clone()), ("intermediate_size", wide)]).unwrap_err();
+    assert_eq!(e.code(), "out_of_memory");
+    assert!(e.to_string().contains("MiB are free") && !e.next().is_empty(), "{e}");
+}
+
+#[test]
+fn merge_should_refuse_a_folder_when_it_exists() {
+    // GIVEN an adapter and a folder with something in it
+    let base = Base::load(&tiny()).unwrap();
+    let tensor = |dims: [usize; 2]| TensorView::new(Dtype::F32, dims.to_vec(), &[0; 2 * 64 * 4]).unwrap();
+    let q = "base_model.model.model.layers.0.self_attn.q_proj";
+    let views = [(format!("{q}.lora_A.weight"), tensor([2, 64])), (format!("{q}.lora_B.weight"), tensor([64, 2]))];
+    let file = serialize(views, None).unwrap();
+    let config = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 4}).to_string();
+    let adapter = Adapter::from_files(&base, &file, &config).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    std::fs::write(kept.join("notes"), b"mine").unwrap();
+    // WHEN it is named as the target, THEN nothing of it changes
+    assert_eq!(merge(&base, &adapter, &kept).unwrap_err().code(), "already_exists");
+    assert_eq!(std::fs::read(kept.join("notes")).unwrap(), b"mine");
+    // AND a new folder is whole, with nothing left beside it
+    let new = dir.path().join("new");
+    merge(&base, &adapter, &new).unwrap();
+    assert_eq!(Base::load(&new).unwrap().root(), base.root(), "an adapter of zeros changes no weight");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
 #[test]
@@ -144,6 +187,9 @@ fn adapter_should_be_refused_when_it_is_not_plain_lora() {
         ("bias", json!("all")),
         ("peft_type", json!("IA3")),
         ("rank_pattern", json!({".*q_proj": 2})),
+        ("rank_pattern", json!(["q_proj"])),
+        ("rank_pattern", json!({"q_proj": 1.5})),
+        ("use_rslora", json!("true")),
     ] {
         let mut changed = config.clone();
         changed[key] = value;

@@ -1,11 +1,5 @@
 //! Template text, ids and mask of the tiny base against transformers.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test")]
 
 use serde_json::Value;
 use std::path::Path;
@@ -42,6 +36,6 @@ fn records_should_encode_like_transformers_when_the_template_is_the_models() {
         assert_eq!(e.mask, mask);
         assert_eq!(u64::from(e.n_loss), g["targets"].as_u64().unwrap());
         let greedy = ids(&g["greedy_ids"]);
-        assert_eq!(tok.decode(&greedy), g["greedy_text"].as_str().unwrap());
+        assert_eq!(tok.decode(&greedy).unwrap(), g["greedy_text"].as_str().unwrap());
     }
 }
