@@ -60,6 +60,21 @@ impl Default for ChainConfig {
     }
 }
 
+impl ChainConfig {
+    /// The genesis hash that the node must have; `None` takes the node's.
+    pub fn pinned(&self) -> CliResult<Option<weft_protocol::hash::Hash>> {
+        if self.genesis.trim().is_empty() {
+            return Ok(None);
+        }
+        weft_chain::parse_hash(&self.genesis).map(Some).ok_or_else(|| {
+            CliError::usage(
+                format!("chain.genesis '{}' is not a hash", self.genesis),
+                "write 32 bytes in hex, or clear it",
+            )
+        })
+    }
+}
+
 /// Work as a compute oracle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -90,7 +105,8 @@ pub struct LimitsConfig {
     pub queue: usize,
     /// Longest answer in tokens.
     pub max_tokens: u32,
-    /// Units of unredeemed fees after which a channel is redeemed at once.
+    /// Units of unredeemed fees above which a channel is redeemed at once. Smaller sums wait for a settlement epoch, or
+    /// until the key or the budget ends.
     pub redeem_above: u64,
 }
 

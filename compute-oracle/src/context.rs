@@ -1,8 +1,11 @@
 //! What every command needs: configuration, chain, store, account.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
-use serde_json::json;
+use serde_json::{json, Value};
 use subxt_signer::sr25519::Keypair;
 use weft_chain::{system, Call, Client, Included};
 use weft_store::BlobStore;
@@ -25,13 +28,25 @@ pub struct Context {
     /// `--account`.
     pub account: Option<String>,
     chain: tokio::sync::OnceCell<Client>,
+    /// What this command signed, for its result in JSON.
+    signed: Mutex<Vec<Value>>,
 }
 
 impl Context {
     /// A context over a configuration; nothing is opened yet.
     #[must_use]
     pub fn new(config: Config, data_dir: PathBuf, out: Output, account: Option<String>) -> Self {
-        Self { config, data_dir, out, account, chain: tokio::sync::OnceCell::new() }
+        Self { config, data_dir, out, account, chain: tokio::sync::OnceCell::new(), signed: Mutex::default() }
+    }
+
+    /// Prints the result: `value` for scripts, with the calls that were signed, and `text` for people.
+    pub fn result(&self, value: &Value, text: &str) {
+        let calls = std::mem::take(&mut *self.signed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut value = value.clone();
+        if let (Some(map), false) = (value.as_object_mut(), calls.is_empty()) {
+            map.insert("calls".into(), calls.into());
+        }
+        self.out.result(&value, text);
     }
 
     /// Default data folder and configuration, for tests and scenarios.
@@ -45,15 +60,8 @@ impl Context {
     pub async fn chain(&self) -> CliResult<&Client> {
         self.chain
             .get_or_try_init(|| async {
-                let client = Client::connect(&self.config.chain.rpc_url).await?;
-                let pinned = self.config.chain.genesis.trim_start_matches("0x");
-                if !pinned.is_empty() && pinned != hex::encode(client.genesis()) {
-                    return Err(CliError::usage(
-                        format!("the node has genesis 0x{}, chain.genesis is {pinned}", hex::encode(client.genesis())),
-                        "connect to the right chain, or clear chain.genesis",
-                    ));
-                }
-                Ok(client)
+                let chain = &self.config.chain;
+                Ok(Client::connect_to(&chain.rpc_url, chain.pinned()?).await?)
             })
             .await
     }
@@ -96,20 +104,29 @@ impl Context {
             let cost = fee.saturating_add(*held);
             needed = needed.saturating_add(cost);
             left = left.and_then(|l| l.checked_sub(cost));
-            if !self.out.quiet {
-                let mut text = format!("{} as {}\n", call.title(), keys::address(&who));
-                for (name, value) in call.describe(&state)? {
-                    text.push_str(&format!("  {name}: {value}\n"));
-                }
-                text.push_str(&format!(
-                    "  fee {}, deposit {}, free balance after {}",
-                    weft(fee),
-                    weft(*held),
-                    left.map_or_else(|| "below zero".to_string(), weft)
-                ));
-                self.out.note(&text);
+            let arguments = call.describe(&state)?;
+            let mut text = format!("{} as {}\n", call.title(), keys::address(&who));
+            for (name, value) in &arguments {
+                text.push_str(&format!("  {name}: {value}\n"));
             }
-            shown.push(json!({ "call": call.title(), "fee": fee.to_string(), "deposit": held.to_string() }));
+            text.push_str(&format!(
+                "  fee {}, deposit {}, free balance after {}",
+                weft(fee),
+                weft(*held),
+                left.map_or_else(|| "below zero".to_string(), weft)
+            ));
+            self.out.announce(&text);
+            let args: serde_json::Map<String, Value> =
+                arguments.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+            shown.push(json!({
+                "call": call.title(),
+                "args": args,
+                "call_data": format!("0x{}", hex::encode(call.encoded(&state)?)),
+                "account": keys::address(&who),
+                "fee": fee.to_string(),
+                "deposit": held.to_string(),
+                "balance_after": left.map(|l| l.to_string()),
+            }));
         }
         if left.is_none() {
             return Err(CliError::new(
@@ -129,9 +146,15 @@ impl Context {
         }
         let plain: Vec<Call> = calls.iter().map(|(call, _)| call.clone()).collect();
         let done = chain.submit_all(signer, &plain).await?;
-        for included in &done {
-            self.out.note(&format!("final in block {} (0x{})", included.head.number, hex::encode(included.extrinsic)));
+        for (included, call) in done.iter().zip(&mut shown) {
+            let extrinsic = format!("0x{}", hex::encode(included.extrinsic));
+            self.out.note(&format!("final in block {} ({extrinsic})", included.head.number));
+            if let Some(map) = call.as_object_mut() {
+                map.insert("block".into(), included.head.number.into());
+                map.insert("extrinsic".into(), extrinsic.into());
+            }
         }
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner).extend(shown);
         Ok(Some(done))
     }
 }

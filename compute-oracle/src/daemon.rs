@@ -8,19 +8,22 @@ use std::{
 
 use serde_json::{json, Value};
 use subxt_signer::sr25519::Keypair;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use weft_chain::{Client, Head, State};
-use weft_engine::{Compute, Control, Event, Isa};
+use weft_engine::{Compute, Event, Isa};
 use weft_store::{BlobStore, Database, FolderLock};
 
 use crate::{
     config::Config,
     error::{CliError, CliResult, Exit},
     http, keys,
-    oracle::{runs::Bases, DutyLoop, Work},
+    oracle::{runs::Bases, Computations, DutyLoop, Work},
     pay::Payments,
     serving::Serving,
 };
+
+/// How long open connections may hold up the end.
+const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What the daemon knows of the chain and of its own work, for HTTP and logs.
 #[derive(Clone)]
@@ -30,13 +33,11 @@ pub struct Progress {
     sending: Arc<tokio::sync::Mutex<()>>,
     head: Arc<RwLock<Option<Head>>>,
     live: Arc<Mutex<BTreeMap<u32, Value>>>,
-    events: broadcast::Sender<(u32, String)>,
     writer: tokio::sync::mpsc::UnboundedSender<(String, String)>,
 }
 
 impl Progress {
     fn new(db: Database, payments: Arc<Payments>) -> Self {
-        let (events, _) = broadcast::channel(1024);
         // Events are few (a handful per training step) and each is a short line: the queue drains faster than it fills.
         let (writer, mut queue) = tokio::sync::mpsc::unbounded_channel::<(String, String)>();
         let log = db.clone();
@@ -47,7 +48,7 @@ impl Progress {
                 }
             }
         });
-        Self { db, payments, sending: Arc::default(), head: Arc::default(), live: Arc::default(), events, writer }
+        Self { db, payments, sending: Arc::default(), head: Arc::default(), live: Arc::default(), writer }
     }
 
     /// Payments of this daemon.
@@ -87,40 +88,28 @@ impl Progress {
     }
 
     /// A phase of a run.
-    pub async fn phase(&self, job: u32, role: &str, phase: &str, facts: Value) {
+    pub fn phase(&self, job: u32, role: &str, phase: &str, facts: Value) {
         self.publish(job, json!({ "event": "phase", "role": role, "phase": phase, "facts": facts }));
     }
 
     /// A run that could not be computed.
-    pub async fn failed(&self, job: u32, role: &str, e: &CliError) {
-        self.failed_now(job, role, e);
-    }
-
-    /// As [`Progress::failed`], from a worker thread.
-    pub fn failed_now(&self, job: u32, role: &str, e: &CliError) {
+    pub fn failed(&self, job: u32, role: &str, e: &CliError) {
         self.publish(job, json!({ "event": "error", "role": role, "code": e.code, "cause": e.cause, "next": e.next }));
     }
 
     fn publish(&self, job: u32, body: Value) {
         let text = body.to_string();
         self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(job, body);
-        // The writer ends only with the process; nobody may be listening to the broadcast.
-        if self.writer.send((format!("job/{job}"), text.clone())).is_err() {
+        // The writer ends only with the process.
+        if self.writer.send((format!("job/{job}"), text)).is_err() {
             tracing::error!("the event log is closed");
         }
-        let _listeners = self.events.send((job, text));
     }
 
     /// The newest event of each run.
     #[must_use]
     pub fn live(&self) -> BTreeMap<u32, Value> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Follows events from now on.
-    #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<(u32, String)> {
-        self.events.subscribe()
     }
 }
 
@@ -172,9 +161,15 @@ pub struct Options {
 /// Runs the daemon until SIGTERM or Ctrl-C.
 pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Options) -> CliResult {
     let _lock = FolderLock::take(&data_dir)?;
-    let client = Arc::new(connect(&config).await?);
+    let client = Arc::new(Client::connect_to(&config.chain.rpc_url, config.chain.pinned()?).await?);
     let store = BlobStore::open(config.store.clone())?;
-    store.check_space(64 << 20)?;
+    if let Err(e) = store.check_space(64 << 20) {
+        if config.oracle.key_file.is_empty() {
+            return Err(e.into());
+        }
+        // What the chain expects of an oracle must be done from the reserve: its silence costs the stake.
+        tracing::warn!("only what the chain expects is done until there is space: {e}");
+    }
     let db = Database::open(&data_dir.join("weft.db")).await?;
     pin_genesis(&db, &client).await?;
     let bases = Bases::load(&config.oracle.base_models)?;
@@ -187,12 +182,11 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
     let me = signer.as_ref().map_or([0; 32], |s| s.public_key().0);
     let payments = Arc::new(Payments::new(db.clone(), Arc::clone(&client), me));
     let progress = Progress::new(db.clone(), Arc::clone(&payments));
-    let control = Control::default();
+    let computations = Computations::default();
     let (stop, stopped) = watch::channel(false);
 
     let serving = signer.as_ref().map(|s| {
         Arc::new(Serving::start(
-            Arc::clone(&client),
             store.clone(),
             bases.clone(),
             compute,
@@ -202,7 +196,7 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
         ))
     });
     let mut chain_thread = None;
-    if let Some(signer) = &signer {
+    if let (Some(signer), Some(serving)) = (&signer, &serving) {
         let work = Work {
             client: Arc::clone(&client),
             signer: signer.clone(),
@@ -212,8 +206,10 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
             bases: bases.clone(),
             compute,
             take_jobs: config.oracle.take_jobs,
+            redeem_above: config.limits.redeem_above.into(),
             progress: progress.clone(),
-            control: control.clone(),
+            serving: Arc::clone(serving),
+            computations: computations.clone(),
             tamper: options.tamper,
         };
         let stopped = stopped.clone();
@@ -240,35 +236,41 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
     tracing::info!("HTTP API on http://{address}");
     // Scripts wait for this line.
     println!("listening http://{address}");
-    let shutdown = async {
+    let runs = computations.clone();
+    let shutdown = async move {
         wait_for_signal().await;
         tracing::info!("stopping: finishing the step, writing a checkpoint");
+        runs.stop();
+        let _nobody_waits = stop.send(true);
+        tokio::spawn(async {
+            wait_for_signal().await;
+            tracing::warn!("stopped by a second signal; a run goes on from its last checkpoint at the next start");
+            std::process::exit(Exit::Interrupted.code().into());
+        });
     };
-    axum::serve(listener, http::router(Arc::clone(&app)))
-        .with_graceful_shutdown(shutdown)
-        .await
-        .map_err(CliError::from)?;
-    control.stop();
-    let _received = stop.send(true);
-    if let Some(thread) = chain_thread {
-        if tokio::task::spawn_blocking(move || thread.join()).await.map_or(true, |r| r.is_err()) {
+    let mut ended = stopped.clone();
+    let late = async move {
+        // A closed channel is an end too.
+        let _closed = ended.changed().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    let server = axum::serve(listener, http::router(Arc::clone(&app))).with_graceful_shutdown(shutdown);
+    tokio::select! {
+        done = std::future::IntoFuture::into_future(server) => done.map_err(CliError::from)?,
+        () = late => tracing::warn!("open connections are cut: their answers take too long"),
+    }
+    let ended = tokio::task::spawn_blocking(move || {
+        if chain_thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the chain thread ended with a panic");
         }
+        // After the chain thread, which could begin one more run; each writes its checkpoint.
+        computations.join();
+    });
+    if let Err(e) = ended.await {
+        tracing::error!("the last checkpoints may be missing: {e}");
     }
     db.close().await;
     Ok(())
-}
-
-async fn connect(config: &Config) -> CliResult<Client> {
-    let client = Client::connect(&config.chain.rpc_url).await?;
-    let pinned = config.chain.genesis.trim_start_matches("0x");
-    if !pinned.is_empty() && pinned != hex::encode(client.genesis()) {
-        return Err(CliError::usage(
-            format!("the node has genesis 0x{}, chain.genesis is {pinned}", hex::encode(client.genesis())),
-            "connect to the right chain, or clear chain.genesis",
-        ));
-    }
-    Ok(client)
 }
 
 /// A data folder belongs to one chain.
@@ -284,18 +286,24 @@ async fn pin_genesis(db: &Database, client: &Client) -> CliResult {
     }
 }
 
-/// Ctrl-C or SIGTERM.
+/// Ctrl-C, SIGTERM or SIGHUP.
 pub async fn wait_for_signal() {
     use tokio::signal::unix::{signal, SignalKind};
-    match signal(SignalKind::terminate()) {
-        Ok(mut term) => {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+    let wait = |kind: SignalKind| async move {
+        match signal(kind) {
+            Ok(mut stream) => {
+                let _received = stream.recv().await;
+            }
+            // The other signals still end the program.
+            Err(e) => {
+                tracing::warn!("a signal cannot be received: {e}");
+                std::future::pending::<()>().await;
             }
         }
-        Err(_) => {
-            let _ctrl_c = tokio::signal::ctrl_c().await;
-        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::hangup()) => {}
+        () = wait(SignalKind::interrupt()) => {}
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use subxt_signer::{sr25519::Keypair, SecretUri};
-use weft_store::write_private;
+use weft_store::{write_private_new, StoreError};
 use zeroize::Zeroize;
 
 use crate::error::{CliError, CliResult, Exit};
@@ -96,11 +96,11 @@ pub fn key_path(data_dir: &Path, name: &str) -> PathBuf {
 
 /// Makes a new key. Refuses to overwrite a file.
 pub fn generate(path: &Path, protect: bool) -> CliResult<String> {
+    let taken =
+        || CliError::usage(format!("{} exists", path.display()), "choose another name; keys are never overwritten");
+    // Asked before the passphrase is; the write below decides.
     if path.exists() {
-        return Err(CliError::usage(
-            format!("{} exists", path.display()),
-            "choose another name; keys are never overwritten",
-        ));
+        return Err(taken());
     }
     let mut seed = [0u8; 32];
     rand::fill(&mut seed);
@@ -116,9 +116,13 @@ pub fn generate(path: &Path, protect: bool) -> CliResult<String> {
     seed.zeroize();
     let mut text = serde_json::to_string_pretty(&file)
         .map_err(|e| CliError::new(Exit::Failed, "key", e.to_string(), "try again"))?;
-    write_private(path, text.as_bytes())?;
+    let written = write_private_new(path, text.as_bytes());
     text.zeroize();
-    Ok(address)
+    match written {
+        Ok(()) => Ok(address),
+        Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => Err(taken()),
+        Err(e) => Err(e.into()),
+    }
 }
 
 fn seal(seed: &[u8; 32], phrase: String) -> CliResult<String> {
@@ -213,6 +217,7 @@ mod tests {
         assert_eq!(address(&pair.public_key().0), made);
         assert_eq!(parse_account(&made, false).unwrap(), pair.public_key().0);
         assert!(generate(&path, false).is_err(), "a key is never overwritten");
+        assert_eq!(load("me", dir.path(), false).unwrap().public_key().0, pair.public_key().0);
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod context;
 pub mod daemon;
 pub mod error;
+pub mod guard;
 pub mod http;
 pub mod keys;
 pub mod oracle;

@@ -7,11 +7,22 @@ use weft::{
     cli::{Cli, Command},
     commands::{self, NOT_SIGNED},
     error::{CliError, Exit},
+    guard,
 };
 
 fn main() -> ExitCode {
-    // clap prints help and version with code 0, and usage errors with code 2.
-    let cli = Cli::parse();
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == guard::GUARD) {
+        return fail(&CliError::from(guard::become_child(args)), false);
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if e.use_stderr() && std::env::args_os().any(|arg| arg == "--json") => {
+            return fail(&CliError::usage(e.render().to_string().trim(), "see `weft --help`"), true);
+        }
+        // clap prints help and version with code 0, and usage errors with code 2.
+        Err(e) => e.exit(),
+    };
     let (json, dry_run) = (cli.global.json, cli.global.dry_run);
     // Daemons and their parent handle signals themselves; every other command simply ends.
     let daemon = matches!(cli.command, Command::Serve(_) | Command::Dev(_));

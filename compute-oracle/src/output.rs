@@ -20,6 +20,8 @@ pub struct Output {
     pub yes: bool,
     /// Show what would be signed and stop.
     pub dry_run: bool,
+    /// No colours, whatever the terminal can do.
+    pub no_color: bool,
 }
 
 impl Output {
@@ -37,6 +39,32 @@ impl Output {
         if !self.quiet && !self.json {
             eprintln!("{text}");
         }
+    }
+
+    /// A failure that the command survives, on standard error. `--quiet` does not silence it.
+    pub fn warn(&self, e: &CliError) {
+        if self.json {
+            eprintln!("{}", e.problem());
+        } else {
+            eprintln!("warning: {e}");
+        }
+    }
+
+    /// Shows what is about to be signed. Whoever is asked sees it always, and so does who only looks, except in the JSON
+    /// of `--dry-run`, which holds it.
+    pub fn announce(&self, text: &str) {
+        let said_elsewhere = if self.dry_run { self.json } else { self.yes };
+        if said_elsewhere {
+            self.note(text);
+        } else {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Whether colours may be printed.
+    #[must_use]
+    pub const fn colours(&self) -> bool {
+        !self.no_color
     }
 
     /// Asks before signing. Without a terminal `--yes` is required.

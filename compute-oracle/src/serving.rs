@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ops::ControlFlow,
+    panic::{catch_unwind, AssertUnwindSafe},
     path::PathBuf,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,7 +13,7 @@ use std::{
 
 use codec::Decode;
 use tokio::sync::mpsc;
-use weft_chain::{models, Client, State};
+use weft_chain::{models, State};
 use weft_engine::{generate, Adapter, Compute, FinishReason, GenRequest};
 use weft_protocol::{
     hash::Hash,
@@ -26,7 +27,10 @@ use weft_store::{write_atomic, BlobStore};
 use crate::{
     error::{CliError, CliResult, Exit},
     http::openai::{ApiError, Checked},
-    oracle::runs::{engine_error, Bases, LoadedBase},
+    oracle::{
+        own::OwnModels,
+        runs::{engine_error, Bases, LoadedBase},
+    },
 };
 
 /// A model that can answer: a base, or a base with an adapter.
@@ -55,8 +59,8 @@ pub struct Loaded {
 /// One piece of an answer.
 #[derive(Debug, Clone)]
 pub enum Piece {
-    /// Text.
-    Text(String),
+    /// Text, and the tokens generated up to it.
+    Text(String, u32),
     /// The end: reason, tokens of the prompt, tokens generated, seed used.
     End(&'static str, u32, u32),
     /// Something failed.
@@ -69,16 +73,36 @@ struct Task {
     request: Checked,
     pieces: mpsc::UnboundedSender<Piece>,
     cancelled: Arc<AtomicBool>,
+    _place: Place,
+}
+
+/// A place in the queue, given back when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// A place unless `limit` are taken.
+    fn take(waiting: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let place = Self(Arc::clone(waiting));
+        (place.0.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The models of this daemon.
 pub struct Serving {
-    client: Arc<Client>,
     store: BlobStore,
     bases: Bases,
     oracle: [u8; 32],
     data_dir: PathBuf,
     models: Mutex<BTreeMap<u32, Loaded>>,
+    own: tokio::sync::Mutex<OwnModels>,
+    /// The chain lost blocks since the models were listed.
+    lost: AtomicBool,
     queue: std::sync::mpsc::Sender<Task>,
     waiting: Arc<AtomicUsize>,
     limit: usize,
@@ -108,7 +132,6 @@ impl Serving {
     /// Starts the thread that owns the models.
     #[must_use]
     pub fn start(
-        client: Arc<Client>,
         store: BlobStore,
         bases: Bases,
         compute: Compute,
@@ -117,20 +140,44 @@ impl Serving {
         limit: usize,
     ) -> Self {
         let (queue, tasks) = std::sync::mpsc::channel::<Task>();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&waiting);
         let spawned = std::thread::Builder::new().name("model".into()).spawn(move || {
+            // As for runs: chain duties and HTTP answer in time because computation yields to them.
+            if let Err(e) = rustix::process::nice(10) {
+                tracing::debug!("priority stays as it is: {e}");
+            }
             while let Ok(task) = tasks.recv() {
-                if !task.cancelled.load(Ordering::Relaxed) {
-                    answer(&task, &compute);
+                if task.cancelled.load(Ordering::Relaxed) {
+                    continue;
                 }
-                counter.fetch_sub(1, Ordering::Relaxed);
+                // One answer that fails must not end all later ones.
+                if catch_unwind(AssertUnwindSafe(|| answer(&task, &compute))).is_err() {
+                    tracing::error!("an answer ended with a panic; it is not billed");
+                    let failed = Piece::Failed("The model failed on this request. Report it with the log.".into());
+                    let _reader_gone = task.pieces.send(failed);
+                }
             }
         });
         if let Err(e) = spawned {
-            tracing::error!("no thread for the models: {e}");
+            tracing::error!("no thread for the models, every request will fail: {e}");
         }
-        Self { client, store, bases, oracle, data_dir, models: Mutex::default(), queue, waiting, limit }
+        Self {
+            store,
+            bases,
+            oracle,
+            data_dir,
+            models: Mutex::default(),
+            own: tokio::sync::Mutex::default(),
+            lost: AtomicBool::new(false),
+            queue,
+            waiting: Arc::new(AtomicUsize::new(0)),
+            limit,
+        }
+    }
+
+    /// The chain lost blocks: numbers may be other models now.
+    pub fn chain_lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+        self.models.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Base models that answer.
@@ -140,13 +187,16 @@ impl Serving {
 
     /// The tuned models of this oracle that are served at a finalised block.
     pub async fn listed(&self, state: &State) -> CliResult<Vec<(u32, models::Model)>> {
+        let mut own = self.own.lock().await;
+        if self.lost.swap(false, Ordering::Relaxed) {
+            own.clear();
+        }
+        let mine = own.update(state, &self.oracle).await?.to_vec();
+        drop(own);
         let mut list = Vec::new();
-        for id in 0..models::next_model(state).await? {
-            if let Some(m) = models::model(state, id).await? {
-                if m.run.oracle.0 == self.oracle && m.status == models::ModelStatus::Listed {
-                    list.push((id, m));
-                }
-            }
+        for id in mine {
+            let found = models::model(state, id).await?;
+            list.extend(found.filter(|m| m.status == models::ModelStatus::Listed).map(|m| (id, m)));
         }
         Ok(list)
     }
@@ -158,7 +208,7 @@ impl Serving {
         if let Ok(id) = number.parse::<u32>() {
             return self.load(state, id).await.map_err(|e| match e.exit {
                 Exit::NotFound => missing(),
-                _ => ApiError::internal(e.to_string()),
+                _ => ApiError::failed(e),
             });
         }
         let wanted = name.strip_prefix("0x").unwrap_or(name);
@@ -243,21 +293,12 @@ impl Serving {
 
     /// Queues an answer.
     pub fn ask(&self, model: Loaded, prompt: Vec<u32>, request: Checked) -> Result<Answer, ApiError> {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(ApiError::overloaded());
-        }
+        let place = Place::take(&self.waiting, self.limit).ok_or_else(ApiError::overloaded)?;
         let (sender, pieces) = mpsc::unbounded_channel();
         let cancelled = Arc::new(AtomicBool::new(false));
-        let task = Task { model, prompt, request, pieces: sender, cancelled: Arc::clone(&cancelled) };
+        let task = Task { model, prompt, request, pieces: sender, cancelled: Arc::clone(&cancelled), _place: place };
         self.queue.send(task).map_err(|_| ApiError::internal("the model thread has ended; restart the daemon"))?;
         Ok(Answer { pieces, cancelled })
-    }
-
-    /// The chain client.
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
     }
 }
 
@@ -300,7 +341,7 @@ pub fn adapter_files(store: &BlobStore, m: &models::Model) -> CliResult<Vec<u8>>
         .iter()
         .find(|a| a.kind == ArtifactKind::Adapter)
         .ok_or_else(|| CliError::not_found("the run has no adapter artifact", "recompute it with `weft verify run`"))?;
-    let bytes = store.get(&found.content)?;
+    let bytes = store.get_limited(&found.content, m.file_len)?;
     if u64::try_from(bytes.len()) != Ok(m.file_len) || merkle::pages_root(&bytes) != m.file_pages {
         return Err(CliError::new(
             Exit::Verification,
@@ -346,6 +387,7 @@ fn answer(task: &Task, compute: &Compute) {
     let mut count = 0u32;
     let prompt_tokens = u32::try_from(task.prompt.len()).unwrap_or(u32::MAX);
     let mut stopped = false;
+    let mut failed: Option<String> = None;
     let request = GenRequest {
         prompt: task.prompt.clone(),
         max_tokens: usize::try_from(task.request.max_tokens).unwrap_or(usize::MAX),
@@ -361,8 +403,12 @@ fn answer(task: &Task, compute: &Compute) {
             return ControlFlow::Break(());
         }
         count = count.saturating_add(1);
-        if let Some(text) = decoder.push(id) {
-            held.push_str(text.as_str());
+        match decoder.push(id) {
+            Ok(text) => held.push_str(&text.unwrap_or_default()),
+            Err(e) => {
+                failed = Some(e.to_string());
+                return ControlFlow::Break(());
+            }
         }
         if let Some(at) = task.request.stop.iter().filter_map(|s| held.find(s.as_str())).min() {
             held.truncate(at);
@@ -375,20 +421,24 @@ fn answer(task: &Task, compute: &Compute) {
         if cut > 0 {
             let rest = held.split_off(cut);
             let out = std::mem::replace(&mut held, rest);
-            if task.pieces.send(Piece::Text(out)).is_err() {
+            if task.pieces.send(Piece::Text(out, count)).is_err() {
                 return ControlFlow::Break(());
             }
         }
         ControlFlow::Continue(())
     };
     let done = generate(&base.base, task.model.adapter.as_deref(), compute, &request, &mut on_token);
+    let done = match (done, failed) {
+        (Ok(_), Some(e)) => Err(e),
+        (Err(e), _) => Err(e.to_string()),
+        (Ok(generation), None) if stopped => Ok((generation, String::new())),
+        (Ok(generation), None) => decoder.finish().map(|rest| (generation, rest)).map_err(|e| e.to_string()),
+    };
     let last = match done {
-        Ok(generation) => {
-            if !stopped {
-                held.push_str(&decoder.finish());
-            }
+        Ok((generation, rest)) => {
+            held.push_str(&rest);
             if !held.is_empty() {
-                let _reader_gone = task.pieces.send(Piece::Text(held));
+                let _reader_gone = task.pieces.send(Piece::Text(held, count));
             }
             let reason = match generation.finish {
                 _ if stopped => "stop",
@@ -397,7 +447,25 @@ fn answer(task: &Task, compute: &Compute) {
             };
             Piece::End(reason, prompt_tokens, count)
         }
-        Err(e) => Piece::Failed(e.to_string()),
+        Err(e) => Piece::Failed(e),
     };
     let _reader_gone = task.pieces.send(last);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn place_should_be_free_again_when_its_request_ends_anyhow() {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let first = Place::take(&waiting, 1).unwrap();
+        assert!(Place::take(&waiting, 1).is_none());
+        assert_eq!(waiting.load(Ordering::Relaxed), 1, "a refused request holds nothing");
+        let panicked = catch_unwind(AssertUnwindSafe(move || {
+            let _first = first;
+            panic!("as wanted by the test")
+        }));
+        assert!(panicked.is_err() && Place::take(&waiting, 1).is_some());
+    }
 }

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use serde_json::{json, Value};
 use zeroize::Zeroizing;
 
-use super::http;
+use super::http_stream;
 use crate::{
     apikey::ApiKey,
     cli::Chat as Args,
@@ -120,7 +120,7 @@ pub async fn ask(q: &Question<'_>, on_text: &mut (dyn FnMut(&str) + Send)) -> Cl
             "start one with `weft serve`, or name another with --url",
         )
     };
-    let response = http()?.post(&url).bearer_auth(q.key).json(&body).send().await.map_err(lost)?;
+    let response = http_stream()?.post(&url).bearer_auth(q.key).json(&body).send().await.map_err(lost)?;
     let status = response.status();
     if !status.is_success() {
         let body: Value = response.json().await.unwrap_or(Value::Null);
@@ -157,8 +157,7 @@ pub async fn ask(q: &Question<'_>, on_text: &mut (dyn FnMut(&str) + Send)) -> Cl
 /// The API key of a file, else of the environment variable `OPENAI_API_KEY`.
 pub fn key(file: Option<&Path>) -> CliResult<Zeroizing<String>> {
     let text = match file {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|e| CliError::usage(format!("cannot read {}: {e}", path.display()), "check --key-file"))?,
+        Some(path) => std::fs::read_to_string(path).map_err(CliError::io("read", path))?,
         None => std::env::var("OPENAI_API_KEY").map_err(|_| {
             CliError::usage("no API key", "set OPENAI_API_KEY or give --key-file; `weft apikey create` makes one")
         })?,
@@ -195,7 +194,7 @@ async fn turn(ctx: &Context, args: &Args, key: &str, history: &mut Vec<(String, 
     if live {
         say("");
     }
-    ctx.out.result(
+    ctx.result(
         &json!({
             "text": answer.text, "finish": answer.finish, "prompt_tokens": answer.prompt_tokens,
             "completion_tokens": answer.completion_tokens, "receipt": answer.receipt,

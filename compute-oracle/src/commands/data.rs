@@ -17,6 +17,7 @@ use weft_chain::{
 };
 use weft_data::{read_jsonl, Tokenizer};
 use weft_protocol::{
+    economics::REVEAL_DELAY,
     hash::{Hash, ZERO},
     record::{self, Record},
 };
@@ -31,9 +32,6 @@ use crate::{
     oracle::runs::data_error,
     output::{full, parse_hash, short, table},
 };
-
-/// Blocks after its commitment from which a contribution may be revealed.
-const REVEAL_DELAY: u32 = 2;
 
 /// A file as the trainer would read it.
 #[derive(Clone, Debug)]
@@ -60,8 +58,7 @@ fn count(n: usize) -> u32 {
 
 /// Reads a JSONL file; errors name file, line and field.
 pub fn read(path: &Path) -> CliResult<Vec<Record>> {
-    let file = std::fs::File::open(path)
-        .map_err(|e| CliError::usage(format!("cannot read {}: {e}", path.display()), "check the path"))?;
+    let file = std::fs::File::open(path).map_err(CliError::io("read", path))?;
     read_jsonl(&path.display().to_string(), BufReader::new(file)).map_err(data_error)
 }
 
@@ -225,17 +222,18 @@ fn folder(ctx: &Context) -> PathBuf {
 /// What this account has on disk for this chain, oldest file name first.
 fn kept(ctx: &Context, genesis: &Hash, me: &Hash) -> CliResult<Vec<Open>> {
     let mut paths = Vec::new();
-    match std::fs::read_dir(folder(ctx)) {
+    let folder = folder(ctx);
+    match std::fs::read_dir(&folder) {
         Ok(entries) => {
             for entry in entries {
-                let path = entry?.path();
+                let path = entry.map_err(CliError::io("list", &folder))?.path();
                 if path.extension().is_some_and(|e| e == "json") {
                     paths.push(path);
                 }
             }
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(CliError::io("list", &folder)(e)),
     }
     paths.sort();
     let mut list = Vec::new();
@@ -347,7 +345,7 @@ pub async fn contribute_all(
     }
     let mut commits = Vec::new();
     for o in &open {
-        if datanets::commitment(&state, &o.commitment).await?.is_none() {
+        if datanets::commitment(&state, &me, &o.commitment).await?.is_none() {
             commits.push((datanets::commit(o.kept.datanet, o.commitment), DEPOSITS.commit_deposit));
         }
     }
@@ -367,9 +365,10 @@ pub async fn contribute_all(
 async fn reveal_open(ctx: &Context, signer: &Keypair, open: &mut [Open]) -> CliResult {
     let chain = ctx.chain().await?;
     let mut state = chain.finalised().await?;
+    let me = signer.public_key().0;
     let mut ready = 0u32;
     for o in open.iter() {
-        let found = datanets::commitment(&state, &o.commitment).await?.ok_or_else(|| {
+        let found = datanets::commitment(&state, &me, &o.commitment).await?.ok_or_else(|| {
             CliError::not_found(
                 format!(
                     "the commitment {} is not on the chain at finalised block {}",
@@ -387,11 +386,28 @@ async fn reveal_open(ctx: &Context, signer: &Keypair, open: &mut [Open]) -> CliR
     }
     let calls: Vec<(Call, u128)> = open.iter().map(Open::reveal).collect();
     let done = signed_all(ctx, signer, &calls).await?;
+    let mut superseded = None;
     for (o, included) in open.iter_mut().zip(done) {
+        if let Ok(n) = included.id("Datanets", "RevealSuperseded", "contribution") {
+            superseded = Some((o.kept.datanet, n, o.kept.source.clone()));
+            continue;
+        }
         let n = included.id("Datanets", "Revealed", "contribution")?;
         o.stage(Stage::Revealed, Some(n))?;
     }
-    Ok(())
+    match superseded {
+        None => Ok(()),
+        Some((datanet, n, source)) => Err(CliError::new(
+            Exit::Failed,
+            "superseded",
+            format!(
+                "the records of {} were committed first, but contribution {n} of Datanet {datanet} with the same records \
+                 was accepted before their reveal; the commit deposit is free again",
+                source.display()
+            ),
+            "reveal sooner after the commitment, and show the curators your earlier commitment",
+        )),
+    }
 }
 
 /// Reveals what this account committed and has not revealed yet.
@@ -404,7 +420,7 @@ pub async fn reveal(ctx: &Context, signer: &Keypair) -> CliResult<Vec<Contribute
         if o.kept.stage == Stage::Revealed {
             continue;
         }
-        if datanets::commitment(&state, &o.commitment).await?.is_some() {
+        if datanets::commitment(&state, &me, &o.commitment).await?.is_some() {
             due.push(o);
         } else if let Some((n, _)) = find(&state, o.kept.datanet, &o.root).await?.filter(|(_, owner)| *owner == me) {
             o.stage(Stage::Revealed, Some(n))?;
@@ -511,11 +527,11 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                     })
                 })
                 .collect();
-            ctx.out.result(&json!({ "files": value }), &table(&rows));
+            ctx.result(&json!({ "files": value }), &table(&rows));
         }
         Command::Contribute { datanet, file, commit_only } => {
             let c = contribute(ctx, &ctx.signer().await?, datanet, &file, commit_only).await?;
-            ctx.out.result(&contributed_json(&c), &contributed_text(&c));
+            ctx.result(&contributed_json(&c), &contributed_text(&c));
         }
         Command::Reveal => {
             let list = reveal(ctx, &ctx.signer().await?).await?;
@@ -525,7 +541,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             } else {
                 list.iter().map(contributed_text).collect::<Vec<_>>().join("\n")
             };
-            ctx.out.result(&json!({ "revealed": value }), &text);
+            ctx.result(&json!({ "revealed": value }), &text);
         }
         Command::Review { datanet, contribution, verdict, reason, note } => {
             let code = reason
@@ -540,7 +556,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             review(ctx, &ctx.signer().await?, &vote).await?;
             let state = ctx.chain().await?.finalised().await?;
             let now = datanets::contribution(&state, datanet, contribution).await?.map(|c| c.state);
-            ctx.out.result(
+            ctx.result(
                 &json!({ "datanet": datanet, "contribution": contribution, "state": now }),
                 &format!(
                     "contribution {contribution} of Datanet {datanet} is {}",

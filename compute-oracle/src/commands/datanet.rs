@@ -184,8 +184,7 @@ fn shown_text(id: u32, shown: &Shown) -> String {
 pub async fn run(ctx: &Context, command: Command) -> CliResult {
     match command {
         Command::Create { name, kind, card, threshold, curators } => {
-            let bytes = std::fs::read(&card)
-                .map_err(|e| CliError::usage(format!("cannot read {}: {e}", card.display()), "check --card"))?;
+            let bytes = std::fs::read(&card).map_err(CliError::io("read", &card))?;
             let kind = match kind {
                 KindArg::Chat => Kind::Chat,
                 KindArg::Instruction => Kind::Instruction,
@@ -194,7 +193,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             let rule = if threshold == 0 { Rule::Owner } else { Rule::Threshold(threshold) };
             let new = NewDatanet { name, kind, card: bytes, rule, curators: accounts(ctx, &curators).await? };
             let id = create(ctx, &ctx.signer().await?, &new).await?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "datanet": id }),
                 &format!("Datanet {id} exists. Next: `weft licence set {id}`, then `weft data contribute {id} FILE`"),
             );
@@ -206,20 +205,20 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                 rows.push(vec![id.to_string(), net.records.to_string(), net.snapshots.to_string(), name_of(net)]);
             }
             let value: Vec<Value> = all.iter().map(|(id, net)| net_json(*id, net)).collect();
-            ctx.out.result(&json!({ "datanets": value }), &table(&rows));
+            ctx.result(&json!({ "datanets": value }), &table(&rows));
         }
         Command::Show { datanet } => {
             let shown = show(ctx, datanet).await?;
-            ctx.out.result(&shown_json(datanet, &shown), &shown_text(datanet, &shown));
+            ctx.result(&shown_json(datanet, &shown), &shown_text(datanet, &shown));
         }
         Command::Curators { datanet, curators } => {
             let list = accounts(ctx, &curators).await?;
             set_curators(ctx, &ctx.signer().await?, datanet, &list).await?;
-            ctx.out.result(&json!({ "datanet": datanet, "curators": list.len() }), &format!("{} curators", list.len()));
+            ctx.result(&json!({ "datanet": datanet, "curators": list.len() }), &format!("{} curators", list.len()));
         }
         Command::Snapshot { datanet } => {
             let index = snapshot(ctx, &ctx.signer().await?, datanet).await?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "datanet": datanet, "snapshot": index }),
                 &format!("snapshot {index} of Datanet {datanet} is final"),
             );

@@ -133,11 +133,7 @@ fn graphics() -> Check {
 }
 
 fn bases(ctx: &Context) -> Vec<Check> {
-    let mut folders = ctx.config.oracle.base_models.clone();
-    let fixture = Path::new("fixtures/base");
-    if folders.is_empty() && fixture.is_dir() {
-        folders.push(fixture.to_path_buf());
-    }
+    let folders = super::base_folders(ctx);
     let check = |dir: &Path| match crate::oracle::runs::load_base(dir) {
         Ok(base) => Check::fine("base model", format!("{}: root {}", dir.display(), full(&base.base.root()))),
         Err(e) => Check::failed("base model", &e),
@@ -150,8 +146,10 @@ fn bases(ctx: &Context) -> Vec<Check> {
 
 /// All checks.
 pub async fn checks(ctx: &Context) -> Vec<Check> {
-    let mut list = vec![node(ctx).await, store(ctx), processor(), memory(), graphics()];
+    // What lies on this machine first: it decides the exit code before the node does.
+    let mut list = vec![store(ctx), processor(), memory(), graphics()];
     list.extend(bases(ctx));
+    list.push(node(ctx).await);
     list
 }
 
@@ -170,7 +168,7 @@ pub async fn run(ctx: &Context) -> CliResult {
         .iter()
         .map(|c| json!({ "name": c.name, "ok": c.problem.is_none(), "found": c.found, "next": c.problem.as_ref().map(|p| &p.1) }))
         .collect();
-    ctx.out.result(&json!({ "checks": values }), &text);
+    ctx.result(&json!({ "checks": values }), &text);
     match list.into_iter().find_map(|c| c.problem.map(|p| (c.name, p))) {
         None => Ok(()),
         Some((name, (exit, next))) => Err(CliError::new(exit, "doctor", format!("{name}: something is missing"), next)),

@@ -11,6 +11,7 @@ use subxt_signer::sr25519::Keypair;
 use weft_chain::{
     models::{self, Job},
     oracles::{self, AuditState, Phase, Run, RunView},
+    ChainError, Client, Head,
 };
 use weft_protocol::job::{FailReason, JobState};
 
@@ -23,6 +24,9 @@ use crate::{
     keys::address,
     output::{full, say, table, weft},
 };
+
+/// Pause before a node that went away is asked again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Cancels an open job; everything is refunded.
 pub async fn cancel(ctx: &Context, signer: &Keypair, job: u32) -> CliResult {
@@ -37,26 +41,55 @@ pub async fn poke(ctx: &Context, signer: &Keypair, job: u32) -> CliResult {
 /// Waits until a condition of the finalised job holds.
 pub async fn wait(ctx: &Context, id: u32, timeout: Duration, done: impl Fn(&Job) -> bool) -> CliResult<Job> {
     let chain = ctx.chain().await?;
-    let end = Instant::now().checked_add(timeout);
-    let mut state = chain.finalised().await?;
-    loop {
-        let job = models::job(&state, id).await?.ok_or_else(|| state.missing(format!("job {id}")))?;
-        if done(&job) {
-            return Ok(job);
-        }
-        let left = end.and_then(|e| e.checked_duration_since(Instant::now())).unwrap_or_default();
-        state = match tokio::time::timeout(left, chain.next_finalised(state.head)).await {
-            Ok(next) => next?,
-            Err(_) => {
-                return Err(CliError::new(
-                    Exit::Failed,
-                    "timeout",
-                    format!("job {id} is {} after {}", state_name(job.state.0), super::seconds(timeout)),
-                    format!("see `weft job show {id}` for who must act"),
-                ))
+    let mut last = None;
+    let mut lost = false;
+    let met = async {
+        let mut head = None;
+        loop {
+            match wait_once(chain, id, head).await {
+                Ok((at, job)) => {
+                    lost = false;
+                    if done(&job) {
+                        return Ok(job);
+                    }
+                    last = Some(job.state.0);
+                    head = Some(at);
+                }
+                // A node that restarts is waited for.
+                Err(e) if e.is_transient() => {
+                    if !lost {
+                        lost = true;
+                        ctx.out.note(&format!("{}; waiting for it", CliError::from(e).cause));
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(e) => return Err(CliError::from(e)),
             }
-        };
+        }
+    };
+    match tokio::time::timeout(timeout, met).await {
+        Ok(result) => result,
+        Err(_) => Err(CliError::new(
+            Exit::Failed,
+            "timeout",
+            format!(
+                "job {id} is {} after {}",
+                last.map_or_else(|| "unknown".to_string(), state_name),
+                super::seconds(timeout)
+            ),
+            format!("see `weft job show {id}` for who must act"),
+        )),
     }
+}
+
+/// The job at the newest finalised block, once that is another one than `after`.
+async fn wait_once(chain: &Client, id: u32, after: Option<Head>) -> Result<(Head, Job), ChainError> {
+    let state = match after {
+        Some(head) => chain.next_finalised(head).await?,
+        None => chain.finalised().await?,
+    };
+    let job = models::job(&state, id).await?.ok_or_else(|| state.missing(format!("job {id}")))?;
+    Ok((state.head, job))
 }
 
 /// Waits until a job is over, however it ends.
@@ -106,12 +139,20 @@ fn owing(view: &RunView, owes: AuditState) -> String {
 
 fn jurors(view: &RunView, revealing: bool) -> String {
     let last = view.juries.last().map(|(_, jury)| jury.members.as_slice()).unwrap_or_default();
-    let list: Vec<String> =
-        last.iter().filter(|j| revealing || j.commitment.is_none()).map(|j| address(&j.who.0)).collect();
+    let list: Vec<String> = last.iter().filter(|j| owes(j, revealing)).map(|j| address(&j.who.0)).collect();
     if list.is_empty() {
         "the chain".into()
     } else {
         list.join(", ")
+    }
+}
+
+/// Whether a juror must act. Who has not committed has nothing to reveal.
+fn owes(juror: &oracles::Juror, revealing: bool) -> bool {
+    if revealing {
+        juror.commitment.is_some() && juror.value.is_none()
+    } else {
+        juror.commitment.is_none()
     }
 }
 
@@ -295,6 +336,8 @@ pub async fn watch(
     let mut after = 0i64;
     let mut last = None;
     let mut silent = false;
+    // Before the first answer an unreachable node is a mistake to be named; afterwards it is waited for.
+    let (mut known, mut lost) = (false, false);
     loop {
         if let Some(url) = daemon {
             match events(&client, url, id, &mut after).await {
@@ -310,7 +353,19 @@ pub async fn watch(
                 Err(_) => {}
             }
         }
-        let s = show(ctx, id).await?;
+        let s = match show(ctx, id).await {
+            Ok(s) => s,
+            Err(e) if known && e.exit == Exit::Unreachable => {
+                if !lost {
+                    lost = true;
+                    on_event(&json!({ "event": "notice", "text": format!("{}; waiting for it", e.cause) }));
+                }
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        (known, lost) = (true, false);
         let key = (s.state.clone(), s.words.clone(), s.who.clone());
         if last.as_ref() != Some(&key) {
             on_event(&json!({
@@ -435,7 +490,7 @@ pub async fn follow(ctx: &Context, id: u32, daemon: Option<&str>) -> CliResult {
     match job.state.0 {
         JobState::Final => {
             let next = job.model.map_or_else(String::new, |m| format!(" Next: `weft model show {m}`"));
-            ctx.out.result(
+            ctx.result(
                 &json!({ "job": id, "state": "final", "model": job.model }),
                 &format!("job {id} is final: {words}; {money}.{next}"),
             );
@@ -479,20 +534,55 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                     address(&j.builder.0),
                 ]);
             }
-            ctx.out.result(&json!({ "jobs": values }), &table(&rows));
+            ctx.result(&json!({ "jobs": values }), &table(&rows));
         }
         Command::Show { job } => {
             let shown = show(ctx, job).await?;
-            ctx.out.result(&shown_json(job, &shown), &shown_text(job, &shown));
+            ctx.result(&shown_json(job, &shown), &shown_text(job, &shown));
         }
         Command::Watch { job, daemon } => follow(ctx, job, daemon.as_deref()).await?,
         Command::Cancel { job } => {
             cancel(ctx, &ctx.signer().await?, job).await?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "job": job, "state": "cancelled" }),
                 &format!("job {job} is cancelled; everything came back"),
             );
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use subxt_signer::sr25519::dev;
+    use weft_protocol::run::{Commit, JuryValue, Outcome};
+
+    fn juror(committed: bool, revealed: bool) -> oracles::Juror {
+        let hash = [0; 32];
+        let commit = Commit {
+            n_done: 1,
+            outcome: Outcome::Done,
+            data_root: hash,
+            steps_root: hash,
+            model_commitment: hash,
+            attribution_commitment: hash,
+            secret: hash,
+        };
+        oracles::Juror {
+            who: dev::alice().public_key().0.into(),
+            commitment: committed.then_some(hash),
+            value: revealed.then(|| JuryValue { commit, work: hash }.into()),
+        }
+    }
+
+    #[test]
+    fn juror_should_be_named_only_while_an_answer_is_owed() {
+        for (committed, revealed, commits, reveals) in
+            [(false, false, true, false), (true, false, false, true), (true, true, false, false)]
+        {
+            let juror = juror(committed, revealed);
+            assert_eq!((owes(&juror, false), owes(&juror, true)), (commits, reveals));
+        }
+    }
 }

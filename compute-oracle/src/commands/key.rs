@@ -17,7 +17,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
         Command::Generate { name, no_passphrase } => {
             let path = keys::key_path(&ctx.data_dir, &name);
             let address = keys::generate(&path, !no_passphrase)?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "name": name, "address": address, "file": path }),
                 &format!(
                     "{address}\n  in {}; back it up: nobody can restore it. Next: fund it, then --account {name}",
@@ -27,7 +27,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
         }
         Command::Show => {
             let who = subject(ctx, None).await?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "address": keys::address(&who), "public": full(&who) }),
                 &format!("{}\n  public key {}", keys::address(&who), full(&who)),
             );
@@ -47,7 +47,7 @@ pub fn store(ctx: &Context, command: &Store) -> CliResult {
             let store = ctx.store()?;
             let usage = store.usage()?;
             let sources: Vec<String> = ctx.config.store.sources.iter().map(|p| p.display().to_string()).collect();
-            ctx.out.result(
+            ctx.result(
                 &json!({
                     "path": store.path(), "blobs": usage.blobs, "bytes": usage.bytes, "free": usage.free,
                     "sources": sources,
@@ -73,7 +73,7 @@ pub fn config(ctx: &Context, command: &ConfigCommand) -> CliResult {
             let broken = |e: String| CliError::new(Exit::Failed, "config", e, "report this");
             let value = serde_json::to_value(&ctx.config).map_err(|e| broken(e.to_string()))?;
             let text = toml::to_string_pretty(&ctx.config).map_err(|e| broken(e.to_string()))?;
-            ctx.out.result(&value, &text);
+            ctx.result(&value, &text);
         }
     }
     Ok(())

@@ -7,10 +7,11 @@ use serde_json::{json, Value};
 use subxt_signer::sr25519::Keypair;
 use weft_chain::permissions::{self, Allowed, Approval, Licence, OnRevoke, Reciprocity, Terms};
 use weft_protocol::{
-    hash::{content_id, Hash, ZERO},
+    hash::{Hash, ZERO},
     licence::purpose,
     split::ModelSplit,
 };
+use weft_store::BlobStore;
 
 use super::{signed, DEPOSITS};
 use crate::{
@@ -76,19 +77,22 @@ struct File {
     approval: Option<String>,
 }
 
-/// Reads terms from a TOML file; unknown keys are refused.
-pub fn read(path: &Path) -> CliResult<Terms> {
+/// Reads terms from a TOML file, and the licence's text where the file names one; unknown keys are refused. The terms
+/// hold the content id of the text, under which [`set`]'s caller stores it.
+pub fn read(path: &Path) -> CliResult<(Terms, Option<Vec<u8>>)> {
     let bad = |why: String| CliError::usage(format!("{}: {why}", path.display()), "see `weft licence set --help`");
-    let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(CliError::io("read", path))?;
     let file: File = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
     let mut terms = default_terms();
     if let Some(name) = file.name {
         terms.name = name.into_bytes();
     }
+    let mut body = None;
     if let Some(source) = file.text_file {
         let source = path.parent().unwrap_or_else(|| Path::new(".")).join(source);
-        let body = std::fs::read(&source).map_err(|e| bad(format!("text_file {}: {e}", source.display())))?;
-        terms.text = content_id(&body);
+        let bytes = std::fs::read(&source).map_err(CliError::io("read the text_file", &source))?;
+        terms.text = BlobStore::id_of(&bytes);
+        body = Some(bytes);
     }
     if let Some(names) = file.purposes {
         terms.purposes = 0;
@@ -134,7 +138,7 @@ pub fn read(path: &Path) -> CliResult<Terms> {
         Some("on_request") => Approval::OnRequest,
         Some(other) => return Err(bad(format!("approval '{other}' is not open, allow_list or on_request"))),
     };
-    Ok(terms)
+    Ok((terms, body))
 }
 
 /// Sets new terms. Returns the licence version.
@@ -202,17 +206,21 @@ fn terms_text(datanet: u32, version: u32, licence: &Licence) -> String {
 pub async fn run(ctx: &Context, command: Command) -> CliResult {
     match command {
         Command::Set { datanet, file, price } => {
-            let mut terms = file.as_deref().map_or_else(|| Ok(default_terms()), read)?;
+            let (mut terms, text) = file.as_deref().map_or_else(|| Ok((default_terms(), None)), read)?;
             terms.price = price.unwrap_or(terms.price);
+            if let Some(text) = text {
+                // Stored before its digest is on chain: who reads the licence must be able to read its text.
+                ctx.store()?.put(&text)?;
+            }
             let version = set(ctx, &ctx.signer().await?, datanet, &terms).await?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "datanet": datanet, "version": version }),
                 &format!("licence version {version} of Datanet {datanet} holds for new grants"),
             );
         }
         Command::Show { datanet } => {
             let (version, licence) = show(ctx, datanet).await?;
-            ctx.out.result(&terms_json(version, &licence), &terms_text(datanet, version, &licence));
+            ctx.result(&terms_json(version, &licence), &terms_text(datanet, version, &licence));
         }
     }
     Ok(())
@@ -287,7 +295,7 @@ pub mod grant {
             Command::Request { datanet, uses, max_price, base } => {
                 let ask = GrantRequest { datanet, uses, max_price, base };
                 let id = request(ctx, &ctx.signer().await?, &ask).await?;
-                ctx.out.result(
+                ctx.result(
                     &json!({ "grant": id, "datanet": datanet }),
                     &format!("grant {id}: {uses} trainings on Datanet {datanet}. Next: `weft job submit --grant {datanet}={id} …`"),
                 );
@@ -299,7 +307,7 @@ pub mod grant {
                     permissions::licence(&state, g.datanet, g.version).await?
                 };
                 let names = licence.map(|l| purposes(l.terms.0.purposes)).unwrap_or_default();
-                ctx.out.result(
+                ctx.result(
                     &json!({
                         "grant": grant, "datanet": g.datanet, "version": g.version, "consumer": address(&g.consumer.0),
                         "granted": g.granted, "left": g.left, "in_flight": g.in_flight, "used": g.used,
@@ -323,12 +331,48 @@ pub mod grant {
             Command::Revoke { grant, breach } => {
                 let cause = if breach { Cause::Breach } else { Cause::Convenience };
                 revoke(ctx, &ctx.signer().await?, grant, cause).await?;
-                ctx.out.result(
+                ctx.result(
                     &json!({ "grant": grant, "revoked": true }),
                     &format!("grant {grant} is revoked: no new job may use it; running ones finish"),
                 );
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_should_hold_the_content_id_of_the_text_when_the_file_names_one() {
+        // GIVEN terms beside the text they name
+        let dir = tempfile::tempdir().unwrap();
+        let text = "Do what you like, name the contributors.";
+        std::fs::write(dir.path().join("text.md"), text).unwrap();
+        let path = dir.path().join("terms.toml");
+        std::fs::write(&path, "name = \"CC-BY-4.0\"\ntext_file = \"text.md\"\nprice = \"1.5\"\n").unwrap();
+        // WHEN they are read
+        let (terms, body) = read(&path).unwrap();
+        // THEN the store finds the text under the digest that goes on chain
+        let config =
+            weft_store::StoreConfig { path: dir.path().join("store"), reserve_percent: 0, ..Default::default() };
+        let store = BlobStore::open(config).unwrap();
+        assert_eq!(store.put(&body.unwrap()).unwrap(), terms.text);
+        assert_eq!(store.get(&terms.text).unwrap(), text.as_bytes());
+        assert_eq!(terms.price, 1_500_000_000_000);
+    }
+
+    #[test]
+    fn terms_should_be_refused_when_a_key_is_unknown_or_the_text_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("terms.toml");
+        std::fs::write(&path, "max_users = 3\n").unwrap();
+        let e = read(&path).unwrap_err();
+        assert!(e.exit == crate::error::Exit::Usage && e.cause.contains("max_users"), "{e}");
+        std::fs::write(&path, "text_file = \"gone.md\"\n").unwrap();
+        let e = read(&path).unwrap_err();
+        assert!(e.exit == crate::error::Exit::NotFound && e.cause.contains("gone.md"), "{e}");
     }
 }

@@ -22,10 +22,15 @@ pub mod verify;
 pub use licence::grant;
 pub use pay::{apikey, budget};
 
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
 use serde_json::Value;
 use subxt_signer::sr25519::Keypair;
 use weft_chain::{Call, ChainError, Included};
-use weft_protocol::economics::Params;
+use weft_protocol::{economics::Params, hash::Hash};
 
 use crate::{
     cli::{Cli, Command},
@@ -33,7 +38,8 @@ use crate::{
     context::Context,
     error::{CliError, CliResult, Exit},
     keys,
-    output::Output,
+    oracle::runs::{load_base, LoadedBase},
+    output::{full, Output},
 };
 
 /// Deposits of the runtime. They are its constants, from the same table.
@@ -50,7 +56,13 @@ pub async fn run(cli: Cli) -> CliResult {
     if let Some(url) = global.rpc_url {
         config.chain.rpc_url = url;
     }
-    let out = Output { json: global.json, quiet: global.quiet, yes: global.yes, dry_run: global.dry_run };
+    let out = Output {
+        json: global.json,
+        quiet: global.quiet,
+        yes: global.yes,
+        dry_run: global.dry_run,
+        no_color: global.no_color,
+    };
     let ctx = Context::new(config, data_dir, out, global.account);
     match cli.command {
         Command::Serve(args) => serve::serve(ctx, args).await,
@@ -101,6 +113,46 @@ pub(crate) fn refused(list: Vec<ChainError>) -> Option<CliError> {
     Some(first)
 }
 
+/// Folders of base models that are known without being named: those of `oracle.base_models`, else the repository's own.
+pub(crate) fn base_folders(ctx: &Context) -> Vec<PathBuf> {
+    let mut folders = ctx.config.oracle.base_models.clone();
+    let fixture = Path::new("fixtures/base");
+    if fixture.is_dir() && !folders.iter().any(|f| f == fixture) {
+        folders.push(fixture.to_path_buf());
+    }
+    folders
+}
+
+/// The base model with a root: in the folder that the command names, else in the first known folder that holds it.
+/// `user` names it in errors: "job 3".
+pub(crate) fn find_base(ctx: &Context, named: Option<&Path>, root: &Hash, user: &str) -> CliResult<LoadedBase> {
+    if let Some(dir) = named {
+        let loaded = load_base(dir)?;
+        let found = loaded.base.root();
+        if found != *root {
+            return Err(CliError::usage(
+                format!("{} has root {}, {user} names {}", dir.display(), full(&found), full(root)),
+                "name the folder of that base model with --base",
+            ));
+        }
+        return Ok(loaded);
+    }
+    let folders = base_folders(ctx);
+    let mut looked = Vec::new();
+    for dir in &folders {
+        match load_base(dir) {
+            Ok(loaded) if loaded.base.root() == *root => return Ok(loaded),
+            Ok(loaded) => looked.push(format!("{} has root {}", dir.display(), full(&loaded.base.root()))),
+            Err(e) => looked.push(e.cause),
+        }
+    }
+    let looked = if looked.is_empty() { "no folder is known".to_string() } else { looked.join("; ") };
+    Err(CliError::not_found(
+        format!("no base model with root {}, which {user} names: {looked}", full(root)),
+        "name its folder with --base, or list it in oracle.base_models",
+    ))
+}
+
 /// The account of an argument: an address, hex, `//Name`, or the name of a local key. Without one, `--account`.
 pub(crate) async fn subject(ctx: &Context, of: Option<&str>) -> CliResult<[u8; 32]> {
     let Some(name) = of.or(ctx.account.as_deref()) else {
@@ -149,10 +201,26 @@ pub(crate) async fn get(client: &reqwest::Client, url: &str) -> CliResult<Value>
     Err(CliError::new(exit, "daemon", format!("{url} answers {status}: {}", text("cause")), text("next")))
 }
 
+/// Longest wait for a connection to a daemon, and for the next bytes of a short answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Longest time of a short answer as a whole.
+const WHOLE_ANSWER: Duration = Duration::from_secs(60);
+/// Longest wait for the next bytes of an answer that a model computes: others may be queued before it.
+const COMPUTED: Duration = Duration::from_secs(600);
+
 /// The HTTP client for daemons on this machine or the local network.
 pub(crate) fn http() -> CliResult<reqwest::Client> {
-    reqwest::Client::builder()
-        .connect_timeout(std::time::Duration::from_secs(5))
+    client(reqwest::Client::builder().read_timeout(ANSWER).timeout(WHOLE_ANSWER))
+}
+
+/// As [`http`], for answers that a model computes and that come as a stream.
+pub(crate) fn http_stream() -> CliResult<reqwest::Client> {
+    client(reqwest::Client::builder().read_timeout(COMPUTED))
+}
+
+fn client(builder: reqwest::ClientBuilder) -> CliResult<reqwest::Client> {
+    builder
+        .connect_timeout(ANSWER)
         .build()
         .map_err(|e| CliError::new(Exit::Failed, "http", e.to_string(), "check the proxy settings of the environment"))
 }

@@ -11,7 +11,7 @@ use weft_protocol::{
     peft,
 };
 
-use super::{signed, DEPOSITS};
+use super::{find_base, signed, DEPOSITS};
 use crate::{
     cli::Model as Command,
     context::Context,
@@ -44,8 +44,7 @@ pub async fn register(ctx: &Context, signer: &Keypair, dir: &Path, name: &str, l
         }
     }
     let base = Base::load(dir).map_err(engine_error)?;
-    let tokenizer = raw_hash(&std::fs::read(dir.join("tokenizer.json"))?);
-    let template = raw_hash(weft_engine::weights::template_bytes(dir).map_err(engine_error)?.as_bytes());
+    let (tokenizer, template) = (raw_hash(base.tokenizer_json()), raw_hash(base.template().as_bytes()));
     let root = base.root();
     let state = ctx.chain().await?.finalised().await?;
     if models::base_model(&state, &root).await?.is_some() {
@@ -77,20 +76,14 @@ pub async fn show(ctx: &Context, id: u32) -> CliResult<Shown> {
 }
 
 /// Writes a model's adapter as a folder that PEFT and transformers load: adapter, its configuration, tokenizer and
-/// template. Nothing is written under `dir` unless all of it is.
-pub async fn export(ctx: &Context, id: u32, dir: &Path, base: &Path) -> CliResult {
+/// template. Nothing is written under `dir` unless all of it is. Without `base` the known folders are searched.
+pub async fn export(ctx: &Context, id: u32, dir: &Path, base: Option<&Path>) -> CliResult {
     if dir.exists() {
         return Err(CliError::usage(format!("{} exists", dir.display()), "name a new folder; nothing is overwritten"));
     }
     let state = ctx.chain().await?.finalised().await?;
     let model = models::model(&state, id).await?.ok_or_else(|| state.missing(format!("model {id}")))?;
-    let root = weft_engine::base_root(base).map_err(engine_error)?;
-    if root != model.base {
-        return Err(CliError::usage(
-            format!("{} has root {}, model {id} was trained on {}", base.display(), full(&root), full(&model.base)),
-            "name the folder of that base model with --base",
-        ));
-    }
+    let base = find_base(ctx, base, &model.base, &format!("model {id}"))?.dir;
     let adapter = adapter_files(&ctx.store()?, &model).map_err(|e| match e.exit {
         Exit::NotFound => {
             CliError::not_found(e.cause, "add the blob folder of a daemon that serves the model to store.sources")
@@ -98,24 +91,19 @@ pub async fn export(ctx: &Context, id: u32, dir: &Path, base: &Path) -> CliResul
         _ => e,
     })?;
     let facts = gather::facts(&state, model.job).await?;
-    let base = base.canonicalize()?;
+    let base = base.canonicalize().map_err(CliError::io("find", &base))?;
     let config = peft::adapter_config_json(&facts.recipe, &base.display().to_string(), None);
-    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    std::fs::create_dir_all(parent)?;
-    let temporary = tempfile::Builder::new().prefix(".weft-export-").tempdir_in(parent)?;
-    let put = |name: &str, bytes: &[u8]| std::fs::write(temporary.path().join(name), bytes);
+    let folder = weft_engine::NewFolder::create(dir).map_err(engine_error)?;
+    let put = |name: &str, bytes: &[u8]| folder.put(name, bytes).map_err(engine_error);
     put("adapter_model.safetensors", &adapter)?;
     put("adapter_config.json", config.as_bytes())?;
     for name in TEXT_FILES {
         let source = base.join(name);
         if source.exists() {
-            put(name, &std::fs::read(source)?)?;
+            put(name, &std::fs::read(&source).map_err(CliError::io("read", &source))?)?;
         }
     }
-    let made = temporary.keep();
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o755))?;
-    Ok(std::fs::rename(&made, dir)?)
+    folder.finish().map_err(engine_error)
 }
 
 fn shown_json(id: u32, s: &Shown) -> Value {
@@ -185,22 +173,22 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                     address(&shown.model.owner.0),
                 ]);
             }
-            ctx.out.result(&json!({ "models": values }), &table(&rows));
+            ctx.result(&json!({ "models": values }), &table(&rows));
         }
         Command::Show { model } => {
             let shown = show(ctx, model).await?;
-            ctx.out.result(&shown_json(model, &shown), &shown_text(model, &shown));
+            ctx.result(&shown_json(model, &shown), &shown_text(model, &shown));
         }
         Command::Price { model, input, output } => {
             price(ctx, &ctx.signer().await?, model, input, output).await?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "model": model, "input": input.to_string(), "output": output.to_string() }),
                 &format!("model {model}: 1,000 input tokens {}, 1,000 output tokens {}", weft(input), weft(output)),
             );
         }
         Command::Export { model, dir, base } => {
-            export(ctx, model, &dir, &base).await?;
-            ctx.out.result(
+            export(ctx, model, &dir, base.as_deref()).await?;
+            ctx.result(
                 &json!({ "model": model, "dir": dir }),
                 &format!(
                     "{} holds the adapter of model {model}: PeftModel.from_pretrained(base, \"{}\")",
@@ -211,11 +199,11 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
         }
         Command::Root { dir } => {
             let base = Base::load(&dir).map_err(engine_error)?;
-            ctx.out.result(&json!({ "root": full(&base.root()), "shape": base.shape() }), &full(&base.root()));
+            ctx.result(&json!({ "root": full(&base.root()), "shape": base.shape() }), &full(&base.root()));
         }
         Command::Register { dir, name, licence } => {
             let root = register(ctx, &ctx.signer().await?, &dir, &name, &licence).await?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "root": full(&root) }),
                 &format!("base model {} is registered; jobs may use it once the registrar activates it", full(&root)),
             );

@@ -176,7 +176,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             let signer = ctx.signer().await?;
             register(ctx, &signer, stake, &endpoint).await?;
             let who = address(&signer.public_key().0);
-            ctx.out.result(
+            ctx.result(
                 &json!({ "oracle": who, "stake": stake.to_string() }),
                 &format!(
                     "{who} is an oracle with a stake of {}. Next: `weft serve --oracle ACCOUNT --base DIR`",
@@ -186,33 +186,33 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
         }
         Command::Stake { amount } => {
             stake(ctx, &ctx.signer().await?, amount).await?;
-            ctx.out.result(&json!({ "added": amount.to_string() }), &format!("{} more at stake", weft(amount)));
+            ctx.result(&json!({ "added": amount.to_string() }), &format!("{} more at stake", weft(amount)));
         }
         Command::Unstake { amount } => match unstake(ctx, &ctx.signer().await?, amount).await? {
-            Unstaked::Due(at) => ctx.out.result(
+            Unstaked::Due(at) => ctx.result(
                 &json!({ "due": at }),
                 &format!("due at block {at}; then `weft oracle unstake` without an amount takes it out"),
             ),
             Unstaked::Withdrawn(sum) => {
-                ctx.out.result(&json!({ "withdrawn": sum.to_string() }), &format!("{} came back", weft(sum)));
+                ctx.result(&json!({ "withdrawn": sum.to_string() }), &format!("{} came back", weft(sum)));
             }
         },
         Command::Chill => {
             chill(ctx, &ctx.signer().await?).await?;
-            ctx.out.result(&json!({ "status": "chilled" }), "takes nothing new; duties of running jobs stay");
+            ctx.result(&json!({ "status": "chilled" }), "takes nothing new; duties of running jobs stay");
         }
         Command::Resume => {
             resume(ctx, &ctx.signer().await?).await?;
-            ctx.out.result(&json!({ "status": "active" }), "takes work again");
+            ctx.result(&json!({ "status": "active" }), "takes work again");
         }
         Command::Status { of } => {
             let who = subject(ctx, of.as_deref()).await?;
             let found = status(ctx, &who).await?;
-            ctx.out.result(&status_json(&who, &found), &status_text(&who, &found));
+            ctx.result(&status_json(&who, &found), &status_text(&who, &found));
         }
         Command::Accuse { job, step } => {
             accuse(ctx, &ctx.signer().await?, job, step).await?;
-            ctx.out.result(
+            ctx.result(
                 &json!({ "job": job, "step": step }),
                 &format!("job {job} is disputed: a jury recomputes it. Next: `weft job watch {job}`"),
             );

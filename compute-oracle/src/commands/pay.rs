@@ -8,12 +8,13 @@ pub mod apikey {
         rewards::{self, KeyModels, KeyRule},
         system,
     };
-    use weft_store::write_private;
+    use weft_protocol::economics::day_blocks;
+    use weft_store::write_private_new;
 
     use crate::{
         apikey::ApiKey,
         cli::Apikey as Command,
-        commands::{signed, subject},
+        commands::{signed, subject, NOT_SIGNED},
         context::Context,
         error::{CliError, CliResult, Exit},
         output::{full, table, weft},
@@ -44,12 +45,16 @@ pub mod apikey {
         register(ctx, signer, new, &key).await
     }
 
+    /// Whether a failed registration certainly left nothing on the chain: it was not signed, or the runtime refused it.
+    fn never_sent(e: &CliError) -> bool {
+        matches!(e.code, NOT_SIGNED | "funds" | "refused" | "not_found" | "usage")
+    }
+
     async fn register(ctx: &Context, signer: &Keypair, new: &NewKey, key: &ApiKey) -> CliResult<Created> {
         let pair =
             key.pair().ok_or_else(|| CliError::new(Exit::Failed, "key", "the seed is not a key", "try again"))?;
         let state = ctx.chain().await?.finalised().await?;
-        let day = 86_400_000u64.checked_div(system::slot_ms(&state).await?).unwrap_or(1);
-        let blocks = u32::try_from(day.saturating_mul(u64::from(new.days))).unwrap_or(u32::MAX);
+        let blocks = day_blocks(system::slot_ms(&state).await?).saturating_mul(new.days);
         let rule = KeyRule {
             daily_limit: new.daily_limit,
             models: if new.models.is_empty() { KeyModels::Any } else { KeyModels::Only(new.models.clone()) },
@@ -93,24 +98,33 @@ pub mod apikey {
                 let key = ApiKey::generate();
                 if let Some(path) = &out {
                     // On disk before it is on chain: a crash in between loses no key that could be charged.
-                    write_private(path, key.text().as_bytes())?;
+                    write_private_new(path, key.text().as_bytes())?;
                 }
                 let made = match register(ctx, &signer, &NewKey { daily_limit, models, days }, &key).await {
                     Ok(made) => made,
-                    Err(e) => {
+                    Err(mut e) => {
                         if let Some(path) = &out {
-                            std::fs::remove_file(path)?;
+                            if never_sent(&e) {
+                                std::fs::remove_file(path).map_err(CliError::io("remove", path))?;
+                            } else {
+                                // It may be on the chain, where only its owner can spend or revoke it.
+                                e.cause.push_str(&format!("; the key stays in {}", path.display()));
+                                e.next = format!(
+                                    "see with `weft apikey list` whether it was registered, and remove {} if not",
+                                    path.display()
+                                );
+                            }
                         }
                         return Err(e);
                     }
                 };
                 let public = full(&made.public);
                 match out {
-                    Some(path) => ctx.out.result(
+                    Some(path) => ctx.result(
                         &json!({ "public": public, "file": path }),
                         &format!("the key is in {}; its public half is {public}", path.display()),
                     ),
-                    None => ctx.out.result(
+                    None => ctx.result(
                         &json!({ "public": public, "secret": made.secret }),
                         &format!(
                             "{}\nThis is shown once. Public half: {public}. Next: `weft budget open ORACLE AMOUNT`",
@@ -134,17 +148,33 @@ pub mod apikey {
                         "models": match &k.rule.models { KeyModels::Any => json!("any"), KeyModels::Only(list) => json!(list) },
                     }));
                 }
-                ctx.out.result(&json!({ "keys": values }), &table(&rows));
+                ctx.result(&json!({ "keys": values }), &table(&rows));
             }
             Command::Revoke { key } => {
                 revoke(ctx, &ctx.signer().await?, key).await?;
-                ctx.out.result(
+                ctx.result(
                     &json!({ "key": full(&key), "revoked": true }),
                     "the key is revoked: no voucher of it is redeemed any more",
                 );
             }
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn key_file_should_stay_when_the_key_may_be_on_the_chain() {
+            let e = |code| CliError::new(Exit::Failed, code, "x", "y");
+            for code in [NOT_SIGNED, "funds", "refused", "usage"] {
+                assert!(never_sent(&e(code)), "{code}");
+            }
+            for code in ["chain_unreachable", "transaction", "incompatible", "not_final"] {
+                assert!(!never_sent(&e(code)), "{code}");
+            }
+        }
     }
 }
 
@@ -216,7 +246,7 @@ pub mod budget {
             Command::Open { oracle, amount } => {
                 let who = account(ctx, &oracle).await?;
                 open(ctx, &ctx.signer().await?, &who, amount).await?;
-                ctx.out.result(
+                ctx.result(
                     &json!({ "oracle": address(&who), "held": amount.to_string() }),
                     &format!("{} are on hold for answers of {}", weft(amount), address(&who)),
                 );
@@ -224,7 +254,7 @@ pub mod budget {
             Command::TopUp { oracle, amount } => {
                 let who = account(ctx, &oracle).await?;
                 top_up(ctx, &ctx.signer().await?, &who, amount).await?;
-                ctx.out.result(
+                ctx.result(
                     &json!({ "oracle": address(&who), "added": amount.to_string() }),
                     &format!("{} more are on hold for answers of {}", weft(amount), address(&who)),
                 );
@@ -232,11 +262,11 @@ pub mod budget {
             Command::Close { oracle } => {
                 let who = account(ctx, &oracle).await?;
                 match close(ctx, &ctx.signer().await?, &who).await? {
-                    Closing::Unlocks(at) => ctx.out.result(
+                    Closing::Unlocks(at) => ctx.result(
                         &json!({ "oracle": address(&who), "unlock": at }),
                         &format!("the budget unlocks at block {at}; the same command then takes the rest out"),
                     ),
-                    Closing::Withdrawn(rest) => ctx.out.result(
+                    Closing::Withdrawn(rest) => ctx.result(
                         &json!({ "oracle": address(&who), "released": rest.to_string() }),
                         &format!("{} came back", weft(rest)),
                     ),
@@ -245,7 +275,7 @@ pub mod budget {
             Command::Show { oracle } => {
                 let (me, who) = (subject(ctx, None).await?, account(ctx, &oracle).await?);
                 let b = show(ctx, &me, &who).await?;
-                ctx.out.result(
+                ctx.result(
                     &json!({ "oracle": address(&who), "held": b.held.to_string(), "spent": b.spent.to_string(), "unlock": b.unlock }),
                     &format!(
                         "{} on hold, {} spent{}",

@@ -21,7 +21,7 @@ use super::{get, http, signed_all, subject};
 use crate::{
     cli::Reward as Command,
     context::Context,
-    error::CliResult,
+    error::{CliError, CliResult, Exit},
     keys::address,
     output::{table, weft},
     serving::owner_leaves,
@@ -117,6 +117,8 @@ pub struct Claimed {
     pub claims: Vec<(u32, u32, u32, u32, u128)>,
     /// Units that are kept for the account because it is below the existential deposit.
     pub owed: u128,
+    /// Models whose payout trees could not be had: more may be due from them.
+    pub unknown: Vec<u32>,
 }
 
 fn from_store(id: u32, parts: &[Vec<OwnerLeaf>], who: &[u8; 32]) -> Vec<Leaf> {
@@ -159,8 +161,11 @@ async fn leaves(
     who: &[u8; 32],
     daemons: &[String],
 ) -> CliResult<Option<Vec<Leaf>>> {
-    if let Ok(parts) = owner_leaves(&ctx.store()?, model) {
-        return Ok(Some(from_store(id, &parts, who)));
+    match owner_leaves(&ctx.store()?, model) {
+        Ok(parts) => return Ok(Some(from_store(id, &parts, who))),
+        Err(e) if e.exit == Exit::NotFound => {}
+        // A damaged tree is no missing one: it is said, and a daemon is asked for a sound one.
+        Err(e) => ctx.out.warn(&CliError { cause: format!("model {id}: {}", e.cause), ..e }),
     }
     let client = http()?;
     for daemon in daemons {
@@ -168,7 +173,12 @@ async fn leaves(
         match get(&client, &url).await {
             Ok(body) => match from_daemon(id, model, who, &body) {
                 Some(found) => return Ok(Some(found)),
-                None => ctx.out.note(&format!("{daemon}: its leaves of model {id} do not fit the roots on chain")),
+                None => ctx.out.warn(&CliError::new(
+                    Exit::Verification,
+                    "integrity_failed",
+                    format!("{daemon}: its leaves of model {id} do not fit the roots on chain"),
+                    "name another daemon with --daemon",
+                )),
             },
             Err(e) => ctx.out.note(&e.to_string()),
         }
@@ -179,6 +189,7 @@ async fn leaves(
 /// Everything that is known of an account's earnings.
 struct Ledger {
     state: State,
+    models: usize,
     leaves: Vec<Leaf>,
     dues: Vec<Due>,
     /// Models whose leaves could not be had.
@@ -187,18 +198,16 @@ struct Ledger {
 
 async fn ledger(ctx: &Context, who: &[u8; 32], daemons: &[String]) -> CliResult<Ledger> {
     let state = ctx.chain().await?.finalised().await?;
-    let mut book = Ledger { state, leaves: Vec::new(), dues: Vec::new(), unknown: Vec::new() };
+    let mut book = Ledger { state, models: 0, leaves: Vec::new(), dues: Vec::new(), unknown: Vec::new() };
     for id in 0..models::next_model(&book.state).await? {
         let Some(model) = models::model(&book.state, id).await? else { continue };
+        book.models = book.models.saturating_add(1);
         let Some(found) = leaves(ctx, id, &model, who, daemons).await? else {
             book.unknown.push(id);
             continue;
         };
-        let now = rewards::epoch(&book.state, id).await?.unwrap_or(0);
-        for epoch in 0..=now {
-            if found.is_empty() || rewards::settlement(&book.state, id, epoch).await?.is_none() {
-                continue;
-            }
+        let epochs = if found.is_empty() { Vec::new() } else { rewards::settled_epochs(&book.state, id).await? };
+        for epoch in epochs {
             for l in &found {
                 let status = rewards::claim_status(&book.state, id, epoch, l.part, l.index, l.leaf.paid).await?;
                 if let Some(s) = status {
@@ -409,6 +418,15 @@ pub async fn show(ctx: &Context, who: &[u8; 32], daemons: &[String]) -> CliResul
 /// Claims everything that is due to an account. Anyone may sign.
 pub async fn claim(ctx: &Context, signer: &Keypair, who: &[u8; 32], daemons: &[String]) -> CliResult<Claimed> {
     let book = ledger(ctx, who, daemons).await?;
+    // Without any tree "nothing is due" would be a guess.
+    if book.models > 0 && book.unknown.len() == book.models {
+        return Err(CliError::new(
+            Exit::Unreachable,
+            "payout_trees_unknown",
+            format!("the payout trees of all {} models are out of reach", book.models),
+            "name a daemon that serves them with --daemon, or add its blob folder to store.sources",
+        ));
+    }
     for id in &book.unknown {
         ctx.out.note(&format!(
             "model {id}: its payout tree is not at hand; name a daemon that serves it with --daemon, or add its blob folder to store.sources"
@@ -429,7 +447,7 @@ pub async fn claim(ctx: &Context, signer: &Keypair, who: &[u8; 32], daemons: &[S
         };
         calls.push((call, 0));
     }
-    let mut result = Claimed::default();
+    let mut result = Claimed { unknown: book.unknown.clone(), ..Claimed::default() };
     if calls.is_empty() {
         return Ok(result);
     }
@@ -499,7 +517,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             let who = subject(ctx, of.as_deref()).await?;
             let list = show(ctx, &who, &daemon).await?;
             let values: Vec<Value> = list.iter().map(status_json).collect();
-            ctx.out.result(&json!({ "account": address(&who), "contributions": values }), &list_text(&who, &list));
+            ctx.result(&json!({ "account": address(&who), "contributions": values }), &list_text(&who, &list));
         }
         Command::Claim { of, daemon } => {
             let who = subject(ctx, of.as_deref()).await?;
@@ -522,8 +540,11 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                 };
                 format!("{} paid to {} in {} claims{kept}", weft(done.amount), address(&who), done.claims.len())
             };
-            ctx.out.result(
-                &json!({ "account": address(&who), "amount": done.amount.to_string(), "claims": claims, "owed": done.owed.to_string() }),
+            ctx.result(
+                &json!({
+                    "account": address(&who), "amount": done.amount.to_string(), "claims": claims,
+                    "owed": done.owed.to_string(), "unknown_models": done.unknown,
+                }),
                 &text,
             );
         }

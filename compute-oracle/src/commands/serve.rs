@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     daemon::{self, wait_for_signal, Options},
     error::{CliError, CliResult, Exit},
-    keys,
+    guard, keys,
     output::WEFT,
 };
 
@@ -35,7 +35,7 @@ const NODE_START: Duration = Duration::from_secs(90);
 const CHILD_STOP: Duration = Duration::from_secs(20);
 
 /// Sets up logging; `RUST_LOG` wins over the configuration. A second call changes nothing.
-fn logging(log: &LogConfig) -> CliResult {
+fn logging(log: &LogConfig, colours: bool) -> CliResult {
     let filter = match std::env::var("RUST_LOG") {
         Ok(text) if !text.is_empty() => text,
         _ => log.level.clone(),
@@ -43,7 +43,7 @@ fn logging(log: &LogConfig) -> CliResult {
     let filter = EnvFilter::try_new(&filter).map_err(|e| {
         CliError::usage(format!("log.level '{filter}': {e}"), "write a level such as info, or weft=debug")
     })?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = std::io::stderr().is_terminal() && colours;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let set = match log.format.as_str() {
         "json" => builder.json().try_init(),
@@ -79,7 +79,7 @@ pub fn merged(mut config: Config, account: Option<&str>, args: &Serve) -> Config
 /// Runs the daemon.
 pub async fn serve(ctx: Context, args: Serve) -> CliResult {
     let config = merged(ctx.config, ctx.account.as_deref(), &args);
-    logging(&config.log)?;
+    logging(&config.log, ctx.out.colours())?;
     daemon::serve(config, ctx.data_dir, Options::default()).await
 }
 
@@ -113,8 +113,9 @@ fn program(dev: &Dev) -> CliResult<PathBuf> {
     ))
 }
 
+/// Starts a child that ends with this process, even when that is killed. The thread that calls this lives as long.
 fn start(name: &'static str, mut command: Command, log: &Path) -> CliResult<Part> {
-    let file = std::fs::File::create(log)?;
+    let file = std::fs::File::create(log).map_err(CliError::io("write", log))?;
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::from(file.try_clone()?))
@@ -180,10 +181,10 @@ struct Stack<'a> {
 impl Stack<'_> {
     fn daemon(&self, name: &'static str, uri: &str, port: u16) -> CliResult<Part> {
         let home = self.dir.join(name);
-        std::fs::create_dir_all(&home)?;
+        std::fs::create_dir_all(&home).map_err(CliError::io("create", &home))?;
         let own = home.join("store");
         let others: Vec<String> = self.sources.iter().filter(|s| **s != own).map(|s| s.display().to_string()).collect();
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::from(guard::command(&std::env::current_exe()?)?);
         command
             .arg("--data-dir")
             .arg(&home)
@@ -216,10 +217,10 @@ pub async fn dev(ctx: Context, args: Dev) -> CliResult {
         CliError::not_found(format!("no base model at {}: {e}", args.base.display()), "name its folder with --base")
     })?;
     let dir = ctx.data_dir.join("dev");
-    std::fs::create_dir_all(&dir)?;
-    let dir = dir.canonicalize()?;
+    std::fs::create_dir_all(&dir).map_err(CliError::io("create", &dir))?;
+    let dir = dir.canonicalize().map_err(CliError::io("find", &dir))?;
     ctx.store()?.check_space(1 << 30)?;
-    let user = ctx.config.store.path.canonicalize()?;
+    let user = ctx.config.store.path.canonicalize().map_err(CliError::io("find", &ctx.config.store.path))?;
     let stack = Stack {
         url: format!("ws://127.0.0.1:{DEV_RPC}"),
         base: &base,
@@ -228,10 +229,14 @@ pub async fn dev(ctx: Context, args: Dev) -> CliResult {
     };
 
     let log = dir.join("node.log");
-    let mut command = Command::new(node);
+    let mut command = Command::from(guard::command(&node)?);
     command.args(["--dev", "--rpc-port", &DEV_RPC.to_string(), "--base-path"]).arg(dir.join("node"));
     let mut parts = vec![start("node", command, &log)?];
-    let outcome = run_stack(&ctx, &stack, &mut parts, &log).await;
+    // One listener for the whole time: a signal that comes between two would be lost.
+    let outcome = tokio::select! {
+        done = run_stack(&ctx, &stack, &mut parts, &log) => done,
+        () = wait_for_signal() => Ok(()),
+    };
     // Daemons first: they still send what is due.
     while let Some(part) = parts.pop() {
         stop(part).await;
@@ -242,10 +247,7 @@ pub async fn dev(ctx: Context, args: Dev) -> CliResult {
 async fn run_stack(ctx: &Context, stack: &Stack<'_>, parts: &mut Vec<Part>, log: &Path) -> CliResult {
     ctx.out.note("waiting for the node's first finalised block");
     if let Some(node) = parts.first_mut() {
-        tokio::select! {
-            up = node_up(&stack.url, node, log) => up?,
-            () = wait_for_signal() => return Ok(()),
-        }
+        node_up(&stack.url, node, log).await?;
     }
     let chain = Context::new(
         Config {
@@ -264,7 +266,7 @@ async fn run_stack(ctx: &Context, stack: &Stack<'_>, parts: &mut Vec<Part>, log:
         }
         parts.push(stack.daemon(name, uri, port)?);
     }
-    ctx.out.result(
+    ctx.result(
         &json!({
             "rpc": stack.url, "oracle": "http://127.0.0.1:8000", "verifier": "http://127.0.0.1:8001", "dir": stack.dir,
             "oracle_account": "//Oracle", "verifier_account": "//Verifier",
@@ -276,10 +278,7 @@ async fn run_stack(ctx: &Context, stack: &Stack<'_>, parts: &mut Vec<Part>, log:
         ),
     );
     loop {
-        tokio::select! {
-            () = wait_for_signal() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
         for part in parts.iter_mut() {
             if let Some(status) = part.child.try_wait()? {
                 return Err(CliError::new(

@@ -53,7 +53,7 @@ pub fn read_recipe(path: &Path) -> CliResult<Recipe> {
     let bad = |why: String| {
         CliError::usage(format!("{}: {why}", path.display()), "mend the key named; missing keys keep their defaults")
     };
-    let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(CliError::io("read", path))?;
     serde_json::from_str(&text).map_err(|e| bad(e.to_string()))
 }
 
@@ -229,7 +229,7 @@ pub async fn command(ctx: &Context, args: JobSubmit) -> CliResult {
     let signer = ctx.signer().await?;
     let quoted = quote(ctx, &signer.public_key().0, &new).await?;
     let id = submit(ctx, &signer, &new).await?;
-    ctx.out.result(
+    ctx.result(
         &json!({ "job": id, "quote": quote_json(&quoted) }),
         &format!("job {id} is open. Next: `weft job watch {id}`"),
     );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     Json,
 };
@@ -100,10 +100,17 @@ pub async fn run_events(State(app): State<Arc<App>>, Path(id): Path<u32>, Query(
     }
 }
 
-/// `GET /api/v1/receipts/{id}`.
-pub async fn receipt(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    match app.db.receipt(&id).await {
-        Ok(Some((encoded, signature))) => match Receipt::decode(&mut encoded.as_slice()) {
+/// `GET /api/v1/receipts/{id}`, for the API key that paid for the answer.
+pub async fn receipt(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
+    let key = match super::chat::key_of(&headers) {
+        Ok(key) => key.pair().map(|pair| hex::encode(pair.public_key().0)),
+        Err(e) => return problem(e.status, e.code, &e.message, "send the API key that asked the question"),
+    };
+    // A receipt of somebody else looks like none: ids say nothing about who asked what.
+    let found =
+        app.db.receipt_of(&id).await.map(|found| found.filter(|(channel, ..)| paid_by(channel, key.as_deref())));
+    match found {
+        Ok(Some((_, encoded, signature))) => match Receipt::decode(&mut encoded.as_slice()) {
             Ok(r) => Json(json!({
                 "receipt": super::chat::receipt_json(&r, None),
                 "encoded": hex::encode(encoded),
@@ -115,11 +122,16 @@ pub async fn receipt(State(app): State<Arc<App>>, Path(id): Path<String>) -> Res
         Ok(None) => problem(
             StatusCode::NOT_FOUND,
             "not_found",
-            "there is no receipt of this id here",
-            "ask the daemon that answered",
+            "there is no receipt of this id for this API key here",
+            "ask the daemon that answered, with the key that asked",
         ),
         Err(e) => failed(e),
     }
+}
+
+/// Whether an API key, by its public half in hex, pays on a channel `consumer/key/model`.
+fn paid_by(channel: &str, key: Option<&str>) -> bool {
+    key.is_some() && channel.split('/').nth(1) == key
 }
 
 /// `GET /api/v1/settlements/{model}/proof/{account}`: the account's leaves of a model with their paths, and what each
@@ -136,7 +148,7 @@ async fn proofs(app: &App, model: u32, account: &str) -> Result<Value, CliError>
     let state = app.client.finalised().await?;
     let m = models::model(&state, model).await?.ok_or_else(|| state.missing(format!("model {model}")))?;
     let parts = owner_leaves(&app.store, &m)?;
-    let now = rewards::epoch(&state, model).await?.unwrap_or(0);
+    let epochs = rewards::settled_epochs(&state, model).await?;
     let mut leaves = Vec::new();
     for (part, list) in (0u32..).zip(&parts) {
         for (index, leaf) in (0u32..).zip(list) {
@@ -145,7 +157,7 @@ async fn proofs(app: &App, model: u32, account: &str) -> Result<Value, CliError>
             }
             let path = usize::try_from(index).ok().and_then(|i| sum_tree::proof(list, i)).unwrap_or_default();
             let mut due = Vec::new();
-            for epoch in 0..=now {
+            for epoch in epochs.iter().copied() {
                 if let Some(status) = rewards::claim_status(&state, model, epoch, part, index, leaf.paid).await? {
                     due.push(json!({ "epoch": epoch, "due": status.due.to_string(), "claimed": status.claimed }));
                 }
@@ -159,4 +171,18 @@ async fn proofs(app: &App, model: u32, account: &str) -> Result<Value, CliError>
         }
     }
     Ok(json!({ "model": model, "account": keys::address(&who), "leaves": leaves }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipt_should_belong_to_the_key_that_paid_alone() {
+        assert!(paid_by("aa/bb/3", Some("bb")));
+        for other in [None, Some("aa"), Some("3"), Some("b"), Some("")] {
+            assert!(!paid_by("aa/bb/3", other), "{other:?}");
+        }
+        assert!(!paid_by("aa", None), "no key is no match for a channel without one");
+    }
 }

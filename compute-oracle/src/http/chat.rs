@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    extract::{rejection::JsonRejection, Path, State},
+    extract::{rejection::BytesRejection, Path, State},
     http::{header, HeaderMap, HeaderName, HeaderValue},
     response::{
         sse::{Event, Sse},
@@ -15,6 +15,7 @@ use axum::{
     },
     Json,
 };
+use bytes::Bytes;
 use serde_json::{json, Value};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -34,7 +35,8 @@ use crate::{
     serving::{base_id, Answer, Loaded, Piece, Serving},
 };
 
-fn key_of(headers: &HeaderMap) -> Result<ApiKey, ApiError> {
+/// The API key of a request.
+pub(super) fn key_of(headers: &HeaderMap) -> Result<ApiKey, ApiError> {
     let text = headers
         .get(header::AUTHORIZATION)
         .and_then(|h| h.to_str().ok())
@@ -55,8 +57,8 @@ async fn authorised(app: &App, headers: &HeaderMap) -> Result<(weft_chain::State
     let key = key_of(headers)?;
     let public =
         key.pair().map(|p| p.public_key().0).ok_or_else(|| ApiError::unauthorised("The key's seed is invalid."))?;
-    let state = app.client.finalised().await.map_err(|e| ApiError::internal(e.to_string()))?;
-    app.payments.owner(&state, &public).await?;
+    let state = app.client.finalised().await.map_err(ApiError::failed)?;
+    app.payments.known(&state, &public).await?;
     Ok((state, key, public))
 }
 
@@ -82,11 +84,10 @@ async fn list(app: &App, state: &weft_chain::State) -> Result<Vec<Value>, ApiErr
             )
         })
         .collect();
-    for (id, m) in serving.listed(state).await.map_err(|e| ApiError::internal(e.to_string()))? {
+    for (id, m) in serving.listed(state).await.map_err(ApiError::failed)? {
         let base = base_id(&m.base);
-        let (_, price) = weft_chain::models::price_in_force(state, id, m.price_version)
-            .await
-            .map_err(|e| ApiError::internal(e.to_string()))?;
+        let (_, price) =
+            weft_chain::models::price_in_force(state, id, m.price_version).await.map_err(ApiError::failed)?;
         data.push(model_object(
             &model_id(&m, id),
             0,
@@ -119,8 +120,22 @@ pub async fn model(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let (state, _, _) = authorised(&app, &headers).await?;
-    let found = list(&app, &state).await?.into_iter().find(|m| m.get("id").and_then(Value::as_str) == Some(&id));
+    let found = list(&app, &state).await?.into_iter().find(|m| names(&id, m));
     Ok(Json(found.ok_or_else(|| ApiError::model_not_found(&id))?).into_response())
+}
+
+/// Whether a request's model name means this object of the list. A tuned model is identified by its number alone, as in
+/// a chat request; what stands before it is for people.
+fn names(id: &str, object: &Value) -> bool {
+    let number = object.pointer("/weft/model").and_then(Value::as_u64);
+    match id.rsplit(':').next().and_then(|n| n.parse::<u32>().ok()) {
+        Some(wanted) => number == Some(u64::from(wanted)),
+        None => {
+            let root = object.pointer("/weft/base_root").and_then(Value::as_str);
+            object.get("id").and_then(Value::as_str) == Some(id)
+                || root.is_some_and(|root| id == "base" || id.strip_prefix("0x").unwrap_or(id) == root)
+        }
+    }
 }
 
 /// Everything that signing the receipt needs.
@@ -136,12 +151,19 @@ struct Bill {
 }
 
 impl Bill {
-    /// Signs receipt and voucher for what was sent.
-    async fn settle(&mut self, answer: &str, tokens_in: u32, tokens_out: u32) -> Result<Value, CliError> {
-        self.settled = true;
-        let done = self.sign(answer, tokens_in, tokens_out).await;
-        self.app.payments.release(&self.ticket).await;
-        done
+    /// Signs receipt and voucher for what was sent, in a task of its own: a client that leaves meanwhile stops nothing.
+    async fn settle(self, answer: String, tokens_in: u32, tokens_out: u32) -> Result<Value, CliError> {
+        let task = tokio::spawn(async move {
+            let mut bill = self;
+            let done = bill.sign(&answer, tokens_in, tokens_out).await;
+            bill.app.payments.release(&bill.ticket).await;
+            bill.settled = true;
+            done
+        });
+        task.await.unwrap_or_else(|e| {
+            let cause = format!("the answer could not be signed: {e}");
+            Err(CliError::new(crate::error::Exit::Failed, "internal", cause, "report this with the log"))
+        })
     }
 
     async fn sign(&self, answer: &str, tokens_in: u32, tokens_out: u32) -> Result<Value, CliError> {
@@ -161,7 +183,8 @@ impl Bill {
             version: weft_protocol::receipt::VERSION,
             genesis: self.app.client.genesis(),
             id: self.id,
-            index: self.app.payments.next_number(model).await?,
+            // Numbered where it is stored.
+            index: 0,
             oracle: signer.public_key().0,
             class: CLASS_CPU_F32.as_bytes().to_vec(),
             model,
@@ -183,7 +206,7 @@ impl Bill {
             block_hash: self.head.hash,
             time: now_ms(),
         };
-        self.app.payments.settle(&self.ticket, &pair, signer, &receipt).await?;
+        let receipt = self.app.payments.settle(&self.ticket, &pair, signer, receipt).await?;
         Ok(receipt_json(&receipt, Some(&salt)))
     }
 }
@@ -224,16 +247,23 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// A request from its bytes. They are kept as they came: the receipt's hash is over them.
+fn parse(body: &[u8]) -> Result<ChatRequest, ApiError> {
+    serde_json::from_slice(body).map_err(|e| {
+        let code = if e.is_data() { "invalid_value" } else { "invalid_json" };
+        ApiError::bad_request(code, "", e.to_string())
+    })
+}
+
 /// `POST /v1/chat/completions`.
 pub async fn completions(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Result<Json<Value>, JsonRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
     let (state, key, public) = authorised(&app, &headers).await?;
-    let Json(body) = body.map_err(|e| ApiError::bad_request("invalid_json", "", e.body_text()))?;
-    let request: ChatRequest =
-        serde_json::from_value(body.clone()).map_err(|e| ApiError::bad_request("invalid_value", "", e.to_string()))?;
+    let body = body.map_err(|e| ApiError::body_refused(e.status(), e.body_text()))?;
+    let request = parse(&body)?;
     let serving = serving(&app)?;
     let loaded = serving.find(&state, &request.model).await?;
     let context = loaded.base.base.shape().context;
@@ -250,13 +280,12 @@ pub async fn completions(
     let priced = match loaded.number {
         None => None,
         Some(id) => {
-            let internal = |e: weft_chain::ChainError| ApiError::internal(e.to_string());
             let m = weft_chain::models::model(&state, id)
                 .await
-                .map_err(internal)?
+                .map_err(ApiError::failed)?
                 .ok_or_else(|| ApiError::model_not_found(&request.model))?;
             let (version, price) =
-                weft_chain::models::price_in_force(&state, id, m.price_version).await.map_err(internal)?;
+                weft_chain::models::price_in_force(&state, id, m.price_version).await.map_err(ApiError::failed)?;
             Some((id, price, version))
         }
     };
@@ -268,7 +297,7 @@ pub async fn completions(
         ticket,
         loaded: loaded.clone(),
         head: state.head,
-        request_bytes: body.to_string().into_bytes(),
+        request_bytes: body.to_vec(),
         id,
         settled: false,
     };
@@ -284,18 +313,22 @@ pub async fn completions(
     Ok(response)
 }
 
-async fn whole(mut bill: Bill, mut answer: Answer, model: &str, tokens_in: u32) -> Result<Response, ApiError> {
+/// A model that ends without a word about it.
+const NO_END: &str = "The model stopped in the middle of the answer. Try again; the daemon's log says why.";
+
+async fn whole(bill: Bill, mut answer: Answer, model: &str, tokens_in: u32) -> Result<Response, ApiError> {
     let mut text = String::new();
-    let (mut reason, mut tokens_out) = ("stop", 0);
-    while let Some(piece) = answer.pieces.recv().await {
-        match piece {
-            Piece::Text(t) => text.push_str(&t),
-            Piece::End(r, _, out) => (reason, tokens_out) = (r, out),
-            Piece::Failed(e) => return Err(ApiError::internal(e)),
+    let (reason, tokens_out) = loop {
+        match answer.pieces.recv().await {
+            Some(Piece::Text(t, _)) => text.push_str(&t),
+            Some(Piece::End(r, _, out)) => break (r, out),
+            // Nothing was sent, so that nothing is billed.
+            Some(Piece::Failed(e)) => return Err(ApiError::internal(e)),
+            None => return Err(ApiError::internal(NO_END)),
         }
-    }
-    let receipt = bill.settle(&text, tokens_in, tokens_out).await.map_err(|e| ApiError::internal(e.to_string()))?;
+    };
     let id = format!("chatcmpl-{}", hex::encode(bill.id));
+    let receipt = bill.settle(text.clone(), tokens_in, tokens_out).await.map_err(ApiError::failed)?;
     let usage = Usage::new(tokens_in, tokens_out);
     let body = openai::completion(&id, now_ms() / 1000, model, &text, reason, usage, json!({ "receipt": receipt }));
     Ok(Json(body).into_response())
@@ -311,7 +344,7 @@ fn stream(bill: Bill, answer: Answer, model: String, include_usage: bool, tokens
 }
 
 async fn pump(
-    mut bill: Bill,
+    bill: Bill,
     mut answer: Answer,
     model: String,
     include_usage: bool,
@@ -331,34 +364,59 @@ async fn pump(
             null.clone(),
         ))
     };
-    let mut open = send.send(delta(json!({ "role": "assistant", "content": "" }), Value::Null)).is_ok();
-    let (mut text, mut tokens_out, mut reason) = (String::new(), 0u32, "stop");
-    let mut failed = None;
-    while let Some(piece) = answer.pieces.recv().await {
-        match piece {
-            Piece::Text(t) => {
-                if open && send.send(delta(json!({ "content": t }), Value::Null)).is_ok() {
-                    text.push_str(&t);
-                } else {
-                    open = false;
-                    answer.cancel();
-                }
+    let _client_gone = send.send(delta(json!({ "role": "assistant", "content": "" }), Value::Null));
+    let (mut text, mut tokens_out) = (String::new(), 0u32);
+    let ended: Result<&str, String> = loop {
+        let piece = tokio::select! {
+            piece = answer.pieces.recv() => piece,
+            // Nobody reads on: what was sent is paid, and the model is free for the next request at once.
+            () = send.closed() => {
+                answer.cancel();
+                break Ok("stop");
             }
-            Piece::End(r, _, out) => (reason, tokens_out) = (r, out),
-            Piece::Failed(e) => failed = Some(e),
+        };
+        match piece {
+            Some(Piece::Text(t, tokens)) => {
+                if send.send(delta(json!({ "content": t }), Value::Null)).is_err() {
+                    answer.cancel();
+                    break Ok("stop");
+                }
+                text.push_str(&t);
+                tokens_out = tokens;
+            }
+            Some(Piece::End(r, _, out)) => {
+                tokens_out = out;
+                break Ok(r);
+            }
+            Some(Piece::Failed(e)) => break Err(e),
+            None => break Err(NO_END.into()),
         }
-    }
-    if let Some(e) = failed {
-        let _client_gone = send.send(event(ApiError::internal(e).body()));
+    };
+    let (reason, failed) = match ended {
+        Ok(reason) => (reason, None),
+        Err(e) => ("stop", Some(ApiError::internal(e).body())),
+    };
+    if text.is_empty() && (failed.is_some() || send.is_closed()) {
+        // No text was sent, so that nothing is billed.
+        if let Some(body) = failed {
+            let _client_gone = send.send(event(body));
+        }
         return;
     }
-    let receipt = match bill.settle(&text, tokens_in, tokens_out).await {
+    let receipt = match bill.settle(text, tokens_in, tokens_out).await {
         Ok(receipt) => receipt,
         Err(e) => {
-            let _client_gone = send.send(event(ApiError::internal(e.to_string()).body()));
+            let _client_gone = send.send(event(ApiError::failed(e).body()));
             return;
         }
     };
+    if let Some(mut body) = failed {
+        if let Some(map) = body.as_object_mut() {
+            map.insert("weft".into(), json!({ "receipt": receipt }));
+        }
+        let _client_gone = send.send(event(body));
+        return;
+    }
     let mut last = openai::chunk(
         &id,
         created,
@@ -375,4 +433,29 @@ async fn pump(
         let _client_gone = send.send(event(openai::chunk(&id, created, &model, json!([]), Some(usage))));
     }
     let _client_gone = send.send(Ok(Event::default().data("[DONE]")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_should_be_identified_by_its_number_alone() {
+        let tuned = json!({ "id": "ft:base-00aa:5Grwva:job-7:3", "weft": { "model": 3 } });
+        let base = json!({ "id": "base-00aa", "weft": { "base_root": "00aabb" } });
+        for name in ["3", "ft:base-00aa:5Grwva:job-7:3", "ft:renamed:3"] {
+            assert!(names(name, &tuned) && !names(name, &base), "{name}");
+        }
+        for name in ["base", "base-00aa", "00aabb", "0x00aabb"] {
+            assert!(names(name, &base) && !names(name, &tuned), "{name}");
+        }
+        assert!(!names("4", &tuned) && !names("", &base));
+    }
+
+    #[test]
+    fn request_should_be_refused_by_kind_when_it_does_not_parse() {
+        assert_eq!(parse(b"{").unwrap_err().code, "invalid_json");
+        assert_eq!(parse(br#"{"model": 3, "messages": []}"#).unwrap_err().code, "invalid_value");
+        assert_eq!(parse(br#"{"model": "3", "messages": []}"#).unwrap().model, "3");
+    }
 }

@@ -32,12 +32,27 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/runs/{id}/events", get(api::run_events))
         .route("/api/v1/receipts/{id}", get(api::receipt))
         .route("/api/v1/settlements/{model}/proof/{account}", get(api::proof))
-        .fallback(|| async {
-            problem(StatusCode::NOT_FOUND, "not_found", "there is no such address", "see /version and the README")
-        })
+        .fallback(|request: Request| async move { no_route(&request, StatusCode::NOT_FOUND) })
+        .method_not_allowed_fallback(
+            |request: Request| async move { no_route(&request, StatusCode::METHOD_NOT_ALLOWED) },
+        )
         .layer(axum::extract::DefaultBodyLimit::max(1 << 20))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
         .with_state(app)
+}
+
+/// No such address, or no such method there: in OpenAI's form under `/v1`, else as a problem.
+fn no_route(request: &Request, status: StatusCode) -> Response {
+    let path = request.uri().path();
+    if path == "/v1" || path.starts_with("/v1/") {
+        return openai::ApiError::unknown_address(status, request.method().as_str(), path).into_response();
+    }
+    let (code, cause) = if status == StatusCode::METHOD_NOT_ALLOWED {
+        ("method_not_allowed", format!("{path} does not take {}", request.method()))
+    } else {
+        ("not_found", format!("there is no address {path}"))
+    };
+    problem(status, code, &cause, "see /version and the README")
 }
 
 /// An error in the form of RFC 9457.
@@ -77,9 +92,33 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     }
     if open {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+        // The asterisk covers what clients add for themselves; it never covers authorization, which must be named.
         headers
-            .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-request-id, x-weft-receipt-id"));
+            .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type, *"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("x-request-id, x-weft-receipt-id, retry-after, x-should-retry"),
+        );
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_address_should_answer_in_the_form_of_its_interface() {
+        let ask = |path: &str, status| {
+            let request = axum::http::Request::builder().uri(path).body(axum::body::Body::empty()).unwrap();
+            let response = no_route(&request, status);
+            let kind = response.headers().get(header::CONTENT_TYPE).map(|h| h.to_str().unwrap().to_string());
+            (response.status(), kind.unwrap_or_default())
+        };
+        for status in [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED] {
+            assert_eq!(ask("/v1/embeddings", status), (status, "application/json".to_string()));
+            assert_eq!(ask("/api/v1/none", status), (status, "application/problem+json".to_string()));
+        }
+    }
 }

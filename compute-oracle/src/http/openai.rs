@@ -8,6 +8,8 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 
+use crate::error::{CliError, Exit};
+
 /// An error in OpenAI's form.
 #[derive(Debug, Clone)]
 pub struct ApiError {
@@ -91,6 +93,40 @@ impl ApiError {
         }
     }
 
+    /// The node cannot be reached: nothing can be checked or paid now.
+    #[must_use]
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: message.into(),
+            kind: "server_error",
+            param: None,
+            code: "chain_unreachable",
+            retry_after: Some(5),
+        }
+    }
+
+    /// An address or method that the API does not have.
+    #[must_use]
+    pub fn unknown_address(status: StatusCode, method: &str, path: &str) -> Self {
+        Self {
+            status,
+            message: format!(
+                "{method} {path} does not exist. There are GET /v1/models, GET /v1/models/{{id}} and POST /v1/chat/completions."
+            ),
+            kind: "invalid_request_error",
+            param: None,
+            code: "unknown_url",
+            retry_after: None,
+        }
+    }
+
+    /// A request body that cannot be taken: too large, or cut off.
+    #[must_use]
+    pub fn body_refused(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, ..Self::bad_request("body_refused", "", message) }
+    }
+
     /// Something failed on this side.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
@@ -101,6 +137,16 @@ impl ApiError {
             param: None,
             code: "internal_error",
             retry_after: None,
+        }
+    }
+
+    /// As [`ApiError::internal`], or [`ApiError::unavailable`] when the node is away.
+    #[must_use]
+    pub fn failed(e: impl Into<CliError>) -> Self {
+        let e = e.into();
+        match e.exit {
+            Exit::Unreachable => Self::unavailable(e.to_string()),
+            _ => Self::internal(e.to_string()),
         }
     }
 
@@ -177,6 +223,12 @@ pub struct ChatRequest {
     /// Not supported: refused by name.
     #[serde(default)]
     pub logprobs: Option<bool>,
+    /// Not supported: refused by name unless 0.
+    #[serde(default)]
+    pub frequency_penalty: Option<f32>,
+    /// Not supported: refused by name unless 0.
+    #[serde(default)]
+    pub presence_penalty: Option<f32>,
 }
 
 /// Options of a stream.
@@ -232,14 +284,27 @@ impl ChatRequest {
         if self.n.unwrap_or(1) != 1 {
             return Err(ApiError::bad_request("unsupported_parameter", "n", "only n = 1 is supported."));
         }
+        for (field, value) in
+            [("frequency_penalty", self.frequency_penalty), ("presence_penalty", self.presence_penalty)]
+        {
+            if value.is_some_and(|v| v != 0.0) {
+                return Err(ApiError::bad_request(
+                    "unsupported_parameter",
+                    field,
+                    format!("{field} is not supported; leave it out, or send 0."),
+                ));
+            }
+        }
         let temperature = self.temperature.unwrap_or(1.0);
         if !(0.0..=2.0).contains(&temperature) {
             return Err(ApiError::bad_request("invalid_value", "temperature", "temperature must lie in 0–2."));
         }
         let top_p = self.top_p.unwrap_or(1.0);
-        if !(0.0..=1.0).contains(&top_p) || top_p == 0.0 {
-            return Err(ApiError::bad_request("invalid_value", "top_p", "top_p must lie above 0 and up to 1."));
+        if !(0.0..=1.0).contains(&top_p) {
+            return Err(ApiError::bad_request("invalid_value", "top_p", "top_p must lie in 0–1."));
         }
+        // Clients send 0 for "the likeliest token only"; the smallest nucleus holds exactly that one.
+        let top_p = top_p.max(f32::MIN_POSITIVE);
         let max_tokens = self.max_completion_tokens.or(self.max_tokens).unwrap_or(default_max);
         if max_tokens == 0 || max_tokens > limit_max {
             return Err(ApiError::bad_request(
@@ -379,13 +444,41 @@ mod tests {
     }
 
     #[test]
+    fn request_should_pass_when_top_p_and_penalties_are_zero() {
+        let c = parse(json!({
+            "model": "m", "messages": [{"role": "user", "content": "hi"}], "top_p": 0, "frequency_penalty": 0,
+            "presence_penalty": 0.0,
+        }))
+        .unwrap();
+        assert!(c.top_p > 0.0 && c.top_p < 1e-30);
+    }
+
+    #[test]
+    fn error_should_tell_clients_whether_to_retry() {
+        let header = |e: ApiError, name: &str| {
+            let value = e.into_response().headers().get(name).cloned();
+            value.map(|v| v.to_str().unwrap().to_string())
+        };
+        assert_eq!(header(ApiError::quota("x"), "x-should-retry").as_deref(), Some("false"));
+        assert_eq!(header(ApiError::overloaded(), "retry-after").as_deref(), Some("2"));
+        let gone = ApiError::failed(weft_chain::ChainError::Unreachable { url: "ws://x".into(), reason: "y".into() });
+        assert_eq!(gone.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(header(gone, "retry-after").as_deref(), Some("5"));
+        let other = ApiError::failed(weft_chain::ChainError::Incompatible { reason: "y".into() });
+        assert_eq!(other.status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
     fn request_should_name_the_field_when_refused() {
         let user = json!([{"role": "user", "content": "hi"}]);
         for (field, value) in [
             ("tools", json!([{"type": "function"}])),
             ("response_format", json!({"type": "json_object"})),
             ("temperature", json!(3.0)),
-            ("top_p", json!(0.0)),
+            ("top_p", json!(1.5)),
+            ("top_p", json!(-0.1)),
+            ("frequency_penalty", json!(0.5)),
+            ("presence_penalty", json!(-1)),
             ("max_tokens", json!(100_000)),
             ("stop", json!(["a", "b", "c", "d", "e"])),
             ("n", json!(2)),

@@ -5,18 +5,21 @@
 //! memory: after a crash, a lost node or a lost head the same state leads to the same message.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{btree_map::Entry, BTreeMap, BTreeSet},
+    panic::{catch_unwind, AssertUnwindSafe},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use serde_json::json;
+use serde_json::{json, Value};
 use subxt_signer::sr25519::Keypair;
 use weft_chain::{
     models,
     oracles::{self, Duty, DutyKind, RunKey},
-    Call, Client, Head, State,
+    Call, ChainError, Client, Head, State,
 };
-use weft_engine::{Compute, Control, Event};
+use weft_engine::{Compute, Event, Layout};
 use weft_protocol::{
     hash::{Hash, ZERO},
     job::JobState,
@@ -26,12 +29,19 @@ use weft_store::{BlobStore, Database, JobRow};
 
 use super::{
     gather,
-    runs::{self, Bases, RunFolder, RunRecord},
+    runs::{self, short, Bases, RunFolder, RunRecord},
+    sending::{lock, send, Backoff, Sending},
+    settle::Settlement,
+    threads::Computations,
 };
 use crate::{
     daemon::Progress,
-    error::{CliError, CliResult},
+    error::{CliError, CliResult, Exit},
+    serving::Serving,
 };
+
+/// Space beyond the reserve without which no job is taken.
+const SPACE: u64 = 64 << 20;
 
 /// What the daemon works with.
 #[derive(Clone)]
@@ -52,10 +62,14 @@ pub struct Work {
     pub compute: Compute,
     /// Whether to take jobs.
     pub take_jobs: bool,
+    /// Unredeemed fees of a channel above which they are redeemed at once.
+    pub redeem_above: u128,
     /// Live progress for HTTP and the terminal.
     pub progress: Progress,
-    /// Stops the engine at shutdown.
-    pub control: Control,
+    /// Models that answer.
+    pub serving: Arc<Serving>,
+    /// Runs on their threads.
+    pub computations: Computations,
     /// Makes this daemon dishonest, for the tests that prove it loses.
     pub tamper: weft_attribution::Tamper,
 }
@@ -87,25 +101,44 @@ impl Role {
 
 type Shared<T> = Arc<Mutex<T>>;
 
-/// Messages by name: on their way (`None`), or final in a block. A state older than that block still shows the duty.
-pub(crate) type Sending = Shared<BTreeMap<String, Option<u32>>>;
+/// A job's run at one state.
+struct Current {
+    job: u32,
+    run: oracles::Run,
+    run_id: Hash,
+    seed: Hash,
+    folder: RunFolder,
+}
 
-fn lock<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // A panicking task leaves the set consistent: entries are inserted and removed whole.
-    m.lock().unwrap_or_else(PoisonError::into_inner)
+/// Where the artifacts of a revealed run are.
+enum Artifacts {
+    /// Not in the store; when to try.
+    Waiting(Arc<RunRecord>, Backoff),
+    /// A thread puts them there.
+    Underway,
+    /// In the store.
+    Stored,
 }
 
 /// The loop.
 pub struct DutyLoop {
     work: Work,
-    /// Messages on their way, or the block in which they became final, by name.
     sending: Sending,
-    /// Computations on their way, by job.
-    computing: Shared<BTreeSet<u32>>,
-    /// Jobs that failed to compute, with the head at which to try again.
-    failed: Shared<BTreeMap<u32, u32>>,
-    /// Jobs that this daemon passed over, with the reason.
-    passed: BTreeMap<u32, String>,
+    settlement: Settlement,
+    /// Kept results that duties need now, by folder.
+    results: Shared<BTreeMap<PathBuf, Arc<RunRecord>>>,
+    /// Folders whose computation failed.
+    failed: Shared<BTreeMap<PathBuf, Backoff>>,
+    /// Artifacts of revealed runs on their way into the store, by folder.
+    artifacts: Shared<BTreeMap<PathBuf, Artifacts>>,
+    /// `spec_hash` by job.
+    specs: BTreeMap<u32, Hash>,
+    /// Jobs that this machine can never run.
+    passed: BTreeSet<u32>,
+    /// Jobs that cannot be taken now, with the reason that was logged and when to look again.
+    later: BTreeMap<u32, (String, Backoff)>,
+    /// Whether the lack of space was logged.
+    short_of_space: bool,
     /// All jobs below are over.
     scanned: u32,
 }
@@ -114,56 +147,50 @@ impl DutyLoop {
     /// A loop that has done nothing yet.
     #[must_use]
     pub fn new(work: Work) -> Self {
+        let left = RunFolder::unpublished(&work.data_dir).into_iter();
+        let waiting = |record| Artifacts::Waiting(Arc::new(record), Backoff::default());
+        let artifacts = left.map(|(folder, record)| (folder.path().to_path_buf(), waiting(record))).collect();
         Self {
+            artifacts: Arc::new(Mutex::new(artifacts)),
             work,
-            sending: Shared::default(),
-            computing: Shared::default(),
+            sending: Sending::default(),
+            settlement: Settlement::default(),
+            results: Shared::default(),
             failed: Shared::default(),
-            passed: BTreeMap::new(),
+            specs: BTreeMap::new(),
+            passed: BTreeSet::new(),
+            later: BTreeMap::new(),
+            short_of_space: false,
             scanned: 0,
         }
     }
 
     /// Runs until the shutdown flag is set. Errors of the node are waited out.
     pub async fn run(mut self, mut shutdown: tokio::sync::watch::Receiver<bool>) {
-        let mut head = Head { number: 0, hash: ZERO };
+        let mut known = self.stored_head().await;
+        // The first state is acted on even when it is the one that an earlier process has seen.
+        let mut after = Head { number: 0, hash: ZERO };
         let mut silent = false;
-        loop {
-            if *shutdown.borrow() {
-                return;
-            }
-            let next = tokio::select! {
-                next = self.work.client.next_finalised(head) => next,
+        while !*shutdown.borrow() {
+            let done = tokio::select! {
+                done = self.block(after, &mut known) => done,
                 _ = shutdown.changed() => return,
             };
-            match next {
-                Ok(state) => {
+            match done {
+                Ok(head) => {
                     if silent {
-                        tracing::info!(block = state.head.number, "the node answers again");
+                        tracing::info!(block = head.number, "the node answers again");
                         silent = false;
                     }
-                    if state.head.number < head.number {
-                        tracing::warn!(
-                            from = head.number,
-                            to = state.head.number,
-                            "the chain lost finalised blocks; starting over from its state"
-                        );
-                        self.scanned = 0;
-                        self.passed.clear();
-                    }
-                    head = state.head;
-                    self.work.progress.head(&state).await;
-                    if let Err(e) = self.step(&state).await {
-                        tracing::warn!(block = head.number, "{e}");
-                    }
+                    after = head;
                 }
                 Err(e) => {
                     if !silent {
-                        tracing::warn!("{e}");
+                        tracing::warn!("no duty is done while the node is away: {e}");
                         silent = true;
                     }
                     tokio::select! {
-                        () = tokio::time::sleep(std::time::Duration::from_millis(500)) => {}
+                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
                         _ = shutdown.changed() => return,
                     }
                 }
@@ -171,76 +198,200 @@ impl DutyLoop {
         }
     }
 
-    /// Acts on one finalised block.
-    async fn step(&mut self, state: &State) -> CliResult {
-        let me = self.work.me();
-        let duties = oracles::duties(state, &me).await?;
-        for duty in &duties {
-            if let Err(e) = self.duty(state, duty).await {
-                tracing::warn!(?duty, "{e}");
+    /// Waits for a block after `after` and acts on it.
+    async fn block(&mut self, after: Head, known: &mut Option<Head>) -> Result<Head, ChainError> {
+        let state = self.work.client.next_finalised(after).await?;
+        if let Some(before) = *known {
+            if self.is_lost(before, &state).await? {
+                self.chain_lost(before, state.head);
             }
         }
-        super::settle::step(&self.work, state, &self.sending).await?;
-        self.poke(state).await?;
-        if self.work.take_jobs && duties.is_empty() && lock(&self.computing).is_empty() {
-            self.look_for_work(state).await?;
-        }
-        Ok(())
+        *known = Some(state.head);
+        self.work.progress.head(&state).await;
+        self.step(&state).await;
+        Ok(state.head)
     }
 
-    async fn duty(&mut self, state: &State, duty: &Duty) -> CliResult {
+    /// The newest finalised block that an earlier process has acted on.
+    async fn stored_head(&self) -> Option<Head> {
+        match self.work.db.value("head").await {
+            Ok(body) => {
+                let body: Value = serde_json::from_str(&body?).ok()?;
+                let hash = weft_chain::parse_hash(body.get("hash")?.as_str()?)?;
+                Some(Head { number: u32::try_from(body.get("number")?.as_u64()?).ok()?, hash })
+            }
+            Err(e) => {
+                tracing::error!("a chain that lost blocks since the last start would not be noticed: {e}");
+                None
+            }
+        }
+    }
+
+    /// Whether a block that was final is on the chain no more.
+    async fn is_lost(&self, before: Head, state: &State) -> Result<bool, ChainError> {
+        if state.head.number <= before.number {
+            return Ok(state.head != before);
+        }
+        Ok(self.work.client.hash_at(before.number).await? != Some(before.hash))
+    }
+
+    /// Starts over from the chain's state: whatever was concluded from lost blocks is forgotten.
+    fn chain_lost(&mut self, from: Head, to: Head) {
+        tracing::warn!(
+            from = from.number,
+            to = to.number,
+            "the chain lost finalised blocks; starting over from its state"
+        );
+        lock(&self.sending).clear();
+        lock(&self.failed).clear();
+        lock(&self.results).clear();
+        self.specs.clear();
+        self.passed.clear();
+        self.later.clear();
+        self.scanned = 0;
+        self.settlement.chain_lost();
+        self.work.progress.payments().chain_lost();
+        self.work.serving.chain_lost();
+    }
+
+    /// Acts on one finalised block. What fails holds up nothing else.
+    async fn step(&mut self, state: &State) {
+        let block = state.head.number;
+        let idle = match oracles::duties(state, &self.work.me()).await {
+            Ok(duties) => {
+                let mut needed = BTreeSet::new();
+                for duty in &duties {
+                    if let Err(e) = self.duty(state, duty, &mut needed).await {
+                        tracing::warn!(block, ?duty, "not done yet, it is tried again: {e}");
+                    }
+                }
+                lock(&self.results).retain(|folder, _| needed.contains(folder));
+                duties.is_empty()
+            }
+            Err(e) => {
+                tracing::warn!(block, "duties are not known at this block: {e}");
+                false
+            }
+        };
+        self.publish(block);
+        self.settlement.step(&self.work, state, &self.sending).await;
+        if let Err(e) = self.poke(state).await {
+            tracing::warn!(block, "overdue jobs are not moved on at this block: {e}");
+        }
+        if self.work.take_jobs && idle && self.work.computations.is_idle() {
+            if let Err(e) = self.look_for_work(state).await {
+                tracing::warn!(block, "no job is taken at this block: {e}");
+            }
+        }
+    }
+
+    /// Puts artifacts into the store, on threads: checkpoints of a large model are gigabytes.
+    fn publish(&self, now: u32) {
+        for (path, at) in lock(&self.artifacts).iter_mut() {
+            let (record, mut backoff) = match at {
+                Artifacts::Waiting(record, backoff) if !backoff.holds(now) => (Arc::clone(record), *backoff),
+                _ => continue,
+            };
+            *at = Artifacts::Underway;
+            let (store, path, artifacts) = (self.work.store.clone(), path.clone(), Arc::clone(&self.artifacts));
+            tokio::task::spawn_blocking(move || {
+                let folder = RunFolder::at(&path);
+                let done = record.publish(&store, &folder).and_then(|()| folder.set_unpublished(false));
+                let at = match done {
+                    Ok(()) => Artifacts::Stored,
+                    Err(e) => {
+                        let folder = path.display();
+                        tracing::warn!(%folder, "the run's artifacts are not in the store, that is tried again: {e}");
+                        backoff.grow(now);
+                        Artifacts::Waiting(record, backoff)
+                    }
+                };
+                lock(&artifacts).insert(path, at);
+            });
+        }
+    }
+
+    /// The run of a job, once its seed is drawn.
+    async fn current(&mut self, state: &State, job: u32, draw: Option<&Hash>) -> CliResult<Option<Current>> {
+        let run = oracles::run(state, job).await?.ok_or_else(|| state.missing(format!("the run of job {job}")))?;
+        let Some(seed) = run.seed else { return Ok(None) };
+        let spec = match self.specs.get(&job) {
+            Some(spec) => *spec,
+            None => {
+                let found = models::job(state, job).await?.ok_or_else(|| state.missing(format!("job {job}")))?;
+                self.specs.insert(job, found.spec_hash);
+                found.spec_hash
+            }
+        };
+        let run_id = run::run_id(&spec, &run.oracle.0, &seed);
+        let dir = &self.work.data_dir;
+        let folder = match draw {
+            // A juror's work depends on the draw, so that each draw has a folder of its own.
+            Some(draw) => RunFolder::new(&dir.join("juries").join(short(draw)), job, &run_id),
+            None => RunFolder::new(dir, job, &run_id),
+        };
+        Ok(Some(Current { job, run, run_id, seed, folder }))
+    }
+
+    async fn duty(&mut self, state: &State, duty: &Duty, needed: &mut BTreeSet<PathBuf>) -> CliResult {
         let RunKey::Job(job) = duty.run else { return Ok(()) };
-        let folder = RunFolder::new(&self.work.data_dir, job);
+        let role = match &duty.kind {
+            DutyKind::Commit | DutyKind::RevealNonces => Role::Oracle,
+            DutyKind::AuditCommit { .. } | DutyKind::AuditReveal { .. } => Role::Verifier,
+            DutyKind::JuryCommit { draw, .. } | DutyKind::JuryReveal { draw, .. } => Role::Juror { draw: *draw },
+        };
+        let draw = match &role {
+            Role::Juror { draw } => Some(draw),
+            Role::Oracle | Role::Verifier => None,
+        };
+        let Some(current) = self.current(state, job, draw).await? else { return Ok(()) };
+        needed.insert(current.folder.path().to_path_buf());
+        let Some(result) = self.result(state, &current, role).await? else { return Ok(()) };
+        let folder = &current.folder;
         match &duty.kind {
             DutyKind::Commit => {
-                let Some(result) = self.result(state, job, Role::Oracle).await? else { return Ok(()) };
                 let secret = folder.random("secret")?;
-                let commit = commit_of(&result, &secret)?;
-                self.send(state, job, "commit", oracles::commit(job, &commit));
+                self.send(state, &current, "commit", oracles::commit(job, &commit_of(&result, &secret)?));
             }
             DutyKind::AuditCommit { .. } => {
-                let Some(result) = self.result(state, job, Role::Verifier).await? else { return Ok(()) };
                 let salt = folder.random("audit-salt")?;
                 let (s, r) = result.audit;
-                self.send(
-                    state,
-                    job,
-                    "audit_commit",
-                    oracles::audit_commit(job, run::audit_answer(&self.work.me(), &salt, &s, &r)),
-                );
+                let answer = run::audit_answer(&self.work.me(), &salt, &s, &r);
+                self.send(state, &current, "audit_commit", oracles::audit_commit(job, answer));
             }
             DutyKind::RevealNonces => {
-                let Some(result) = self.result(state, job, Role::Oracle).await? else { return Ok(()) };
-                let secret = folder.random("secret")?;
-                result.publish(&self.work.store)?;
-                self.send(state, job, "reveal_nonces", oracles::reveal_nonces(job, secret, result.opening().as_ref()));
+                let secret = folder.known("secret")?;
+                // A reveal that comes too late is fraud, so it waits for nothing: artifacts follow, after a restart too.
+                if let Entry::Vacant(place) = lock(&self.artifacts).entry(folder.path().to_path_buf()) {
+                    if let Err(e) = folder.set_unpublished(true) {
+                        tracing::warn!(job, "a restart would forget to publish the artifacts: {e}");
+                    }
+                    place.insert(Artifacts::Waiting(Arc::clone(&result), Backoff::default()));
+                }
+                let call = oracles::reveal_nonces(job, secret, result.opening().as_ref());
+                self.send(state, &current, "reveal_nonces", call);
             }
-            DutyKind::AuditReveal { .. } => self.audit_reveal(state, job, &folder).await?,
-            DutyKind::JuryCommit { jury, draw, .. } => {
-                let Some(value) = self.jury_value(state, job, *draw).await? else { return Ok(()) };
+            DutyKind::AuditReveal { .. } => self.audit_reveal(state, &current, &result)?,
+            DutyKind::JuryCommit { jury, .. } => {
+                let Some(value) = jury_value(&current, &result)? else { return Ok(()) };
                 let salt = folder.random(&format!("jury-salt-{jury}"))?;
-                self.send(
-                    state,
-                    job,
-                    "jury_commit",
-                    oracles::jury_commit(*jury, run::jury_answer(*jury, &self.work.me(), &salt, &value)),
-                );
+                let answer = run::jury_answer(*jury, &self.work.me(), &salt, &value);
+                self.send(state, &current, "jury_commit", oracles::jury_commit(*jury, answer));
             }
-            DutyKind::JuryReveal { jury, draw, .. } => {
-                let Some(value) = self.jury_value(state, job, *draw).await? else { return Ok(()) };
-                let salt = folder.random(&format!("jury-salt-{jury}"))?;
-                self.send(state, job, "jury_reveal", oracles::jury_reveal(*jury, &value.commit, value.work, salt));
+            DutyKind::JuryReveal { jury, .. } => {
+                let Some(value) = jury_value(&current, &result)? else { return Ok(()) };
+                let salt = folder.known(&format!("jury-salt-{jury}"))?;
+                self.send(state, &current, "jury_reveal", oracles::jury_reveal(*jury, &value.commit, value.work, salt));
             }
         }
         Ok(())
     }
 
-    async fn audit_reveal(&mut self, state: &State, job: u32, folder: &RunFolder) -> CliResult {
-        let Some(result) = self.result(state, job, Role::Verifier).await? else { return Ok(()) };
-        let run = oracles::run(state, job).await?.ok_or_else(|| state.missing(format!("the run of job {job}")))?;
-        let (Some(secret), Some(posted)) = (run.secret, run.commit) else { return Ok(()) };
-        let salt = folder.random("audit-salt")?;
-        let mine = commit_of(&result, &secret)?;
+    fn audit_reveal(&self, state: &State, current: &Current, result: &RunRecord) -> CliResult {
+        let job = current.job;
+        let (Some(secret), Some(posted)) = (current.run.secret, current.run.commit.as_ref()) else { return Ok(()) };
+        let salt = current.folder.known("audit-salt")?;
+        let mine = commit_of(result, &secret)?;
         let agrees = mine == posted.0;
         let last = result.n_done;
         let state_path = last.checked_sub(1).and_then(|u| result.path(&secret, u)).unwrap_or_default();
@@ -253,65 +404,40 @@ impl DutyLoop {
         if !agrees {
             tracing::warn!(job, ?mine, posted = ?posted.0, "this run is not what was committed: the audit says so");
         }
-        self.send(
-            state,
-            job,
-            "audit_reveal",
-            oracles::audit_reveal(job, salt, s, r, agrees, &state_path, &reverse_path),
-        );
+        let call = oracles::audit_reveal(job, salt, s, r, agrees, &state_path, &reverse_path);
+        self.send(state, current, "audit_reveal", call);
         Ok(())
     }
 
-    async fn jury_value(&mut self, state: &State, job: u32, draw: Hash) -> CliResult<Option<JuryValue>> {
-        let Some(result) = self.result(state, job, Role::Juror { draw }).await? else { return Ok(None) };
-        let run = oracles::run(state, job).await?.ok_or_else(|| state.missing(format!("the run of job {job}")))?;
-        let Some(secret) = run.secret else { return Ok(None) };
-        let commit = commit_of(&result, &secret)?;
-        Ok(result.work.map(|work| JuryValue { commit, work }))
-    }
-
-    /// The kept result of a job's run; starts the computation when there is none.
-    async fn result(&mut self, state: &State, job: u32, role: Role) -> CliResult<Option<RunRecord>> {
-        let folder = self.folder(job, role);
-        if let Some(result) = folder.result()? {
+    /// The kept result of a run; starts the computation when there is none.
+    async fn result(&mut self, state: &State, current: &Current, role: Role) -> CliResult<Option<Arc<RunRecord>>> {
+        let path = current.folder.path();
+        if let Some(result) = lock(&self.results).get(path) {
+            return Ok(Some(Arc::clone(result)));
+        }
+        if let Some(result) = current.folder.result(&current.run_id)? {
+            let result = Arc::new(result);
+            lock(&self.results).insert(path.to_path_buf(), Arc::clone(&result));
             return Ok(Some(result));
         }
-        if lock(&self.failed).get(&job).is_some_and(|at| state.head.number < *at) {
+        if lock(&self.failed).get(path).is_some_and(|b| b.holds(state.head.number)) {
             return Ok(None);
         }
-        if !lock(&self.computing).insert(job) {
-            return Ok(None);
+        if let Err(e) = self.start(state, current, role).await {
+            lock(&self.failed).entry(path.to_path_buf()).or_default().grow(state.head.number);
+            self.work.progress.failed(current.job, role.name(), &e);
+            return Err(e);
         }
-        match self.start(state, job, role, folder).await {
-            Ok(true) => Ok(None),
-            Ok(false) => {
-                lock(&self.computing).remove(&job);
-                Ok(None)
-            }
-            Err(e) => {
-                lock(&self.computing).remove(&job);
-                lock(&self.failed).insert(job, state.head.number.saturating_add(5));
-                self.work.progress.failed(job, role.name(), &e).await;
-                Err(e)
-            }
-        }
+        Ok(None)
     }
 
-    /// A juror's work depends on the draw, so that each draw has a folder of its own.
-    fn folder(&self, job: u32, role: Role) -> RunFolder {
-        match role {
-            Role::Juror { draw } => RunFolder::new(
-                &self.work.data_dir.join("juries").join(hex::encode(draw.get(..8).unwrap_or_default())),
-                job,
-            ),
-            Role::Oracle | Role::Verifier => RunFolder::new(&self.work.data_dir, job),
-        }
-    }
-
-    /// Reads the inputs and starts a worker; `false` while the seed is not drawn.
-    async fn start(&mut self, state: &State, job: u32, role: Role, folder: RunFolder) -> CliResult<bool> {
-        let run = oracles::run(state, job).await?.ok_or_else(|| state.missing(format!("the run of job {job}")))?;
-        let Some(seed) = run.seed else { return Ok(false) };
+    /// Reads what the chain fixes of the job and starts a worker, which reads the records itself: that takes as long as
+    /// they are many.
+    async fn start(&self, state: &State, current: &Current, role: Role) -> CliResult {
+        let (job, run_id, seed) = (current.job, current.run_id, current.seed);
+        let folder = current.folder.clone();
+        let Some(seat) = self.work.computations.claim(folder.path(), job) else { return Ok(()) };
+        self.work.computations.stop_others(job, folder.path());
         let facts = gather::facts(state, job).await?;
         let base = self.work.bases.get(&facts.job.base).ok_or_else(|| {
             CliError::not_found(
@@ -321,8 +447,8 @@ impl DutyLoop {
         })?;
         // The duty itself proves, at this finalised block, that the run is assigned to or drawn for this account.
         gather::grants_live(state, &facts).await?;
-        self.work.progress.phase(job, role.name(), "loading", json!({ "block": state.head.number })).await;
-        let prepared = runs::prepare(facts, &run.oracle.0, seed, base, &self.work.store)?;
+        folder.create()?;
+        self.work.progress.phase(job, role.name(), "loading", json!({ "block": state.head.number }));
         self.work
             .db
             .set_job(&JobRow {
@@ -333,45 +459,61 @@ impl DutyLoop {
             })
             .await?;
         let work = self.work.clone();
-        let (computing, failed) = (Arc::clone(&self.computing), Arc::clone(&self.failed));
-        let draw = match role {
-            Role::Juror { draw } => Some(draw),
-            Role::Oracle | Role::Verifier => None,
-        };
-        let how = runs::How {
-            compute: work.compute,
-            dir: Some(folder.engine()),
-            jury_draw: draw,
-            also_keep: Vec::new(),
-            control: work.control.clone(),
-            tamper: if role == Role::Oracle { work.tamper } else { weft_attribution::Tamper::None },
-        };
-        let number = state.head.number;
-        let spawned = std::thread::Builder::new().name(format!("run-{job}")).spawn(move || {
+        let (results, failed) = (Arc::clone(&self.results), Arc::clone(&self.failed));
+        let (oracle, from) = (current.run.oracle.0, state.head.number);
+        let compute = move |control: &weft_engine::Control| {
             // The chain task answers in time because computation yields to it.
             if let Err(e) = rustix::process::nice(10) {
                 tracing::debug!("priority stays as it is: {e}");
             }
-            let progress = work.progress.clone();
-            let mut on_event = |event: &Event| progress.event(job, role.name(), event);
-            let done = (|| -> CliResult<()> {
+            let how = runs::How {
+                compute: work.compute,
+                dir: Some(folder.engine()),
+                jury_draw: match role {
+                    Role::Juror { draw } => Some(draw),
+                    Role::Oracle | Role::Verifier => None,
+                },
+                control: control.clone(),
+                tamper: if role == Role::Oracle { work.tamper } else { weft_attribution::Tamper::None },
+            };
+            let mut on_event = |event: &Event| work.progress.event(job, role.name(), event);
+            let done = catch_unwind(AssertUnwindSafe(|| -> CliResult<RunRecord> {
+                let prepared = runs::prepare(facts, &oracle, seed, base, &work.store)?;
                 let output = prepared.execute(&how, &mut on_event)?;
-                folder.keep(&RunRecord::of(&output))
-            })();
-            if let Err(e) = done {
-                tracing::error!(job, role = role.name(), "{e}");
-                progress.failed_now(job, role.name(), &e);
-                lock(&failed).insert(job, number.saturating_add(10));
+                let record = RunRecord::of(&output, run_id, &folder)?;
+                folder.keep(&record)?;
+                Ok(record)
+            }));
+            let done = done.unwrap_or_else(|_| {
+                Err(CliError::new(
+                    Exit::Failed,
+                    "panic",
+                    format!("the computation of job {job} ended with a panic"),
+                    "read the log and report it; the run goes on from its last checkpoint",
+                ))
+            });
+            match done {
+                Ok(record) => {
+                    lock(&failed).remove(folder.path());
+                    lock(&results).insert(folder.path().to_path_buf(), Arc::new(record));
+                }
+                // Asked for, and the checkpoint is written.
+                Err(e) if e.code == "stopped" => tracing::info!(job, role = role.name(), "{e}"),
+                Err(e) => {
+                    tracing::error!(job, role = role.name(), "not computed, it is tried again while it is due: {e}");
+                    work.progress.failed(job, role.name(), &e);
+                    let head = work.progress.last_head().map_or(from, |h| h.number);
+                    lock(&failed).entry(folder.path().to_path_buf()).or_default().grow(head);
+                }
             }
-            lock(&computing).remove(&job);
-        });
-        spawned.map_err(CliError::from)?;
-        Ok(true)
+        };
+        Ok(self.work.computations.spawn(format!("run-{job}"), seat, compute)?)
     }
 
-    /// Sends a message unless it is on its way already. Whether it arrived is read from the next finalised state.
-    fn send(&self, state: &State, job: u32, name: &'static str, call: Call) {
-        send(&self.work, &self.sending, state, format!("{name}/{job}"), call);
+    /// Sends a message of a run unless it is on its way already. Whether it arrived is read from the next finalised state.
+    fn send(&self, state: &State, current: &Current, name: &str, call: Call) {
+        let name = format!("{name}/{}/{}", current.job, short(&current.run_id));
+        send(&self.work, &self.sending, state, name, call);
     }
 
     /// Applies due transitions of jobs in which this account has a part: nobody's silence may hold up its money.
@@ -389,9 +531,15 @@ impl DutyLoop {
                 continue;
             }
             let Some(run) = oracles::run(state, id).await? else { continue };
-            let involved = run.oracle.0 == me || self.folder(id, Role::Verifier).result()?.is_some();
-            if involved && run.ended.is_none() && state.head.number > run.deadline {
-                self.send(state, id, "poke", models::poke(id));
+            if run.ended.is_some() || state.head.number <= run.deadline {
+                continue;
+            }
+            let computed = run.seed.is_some_and(|seed| {
+                let run_id = run::run_id(&job.spec_hash, &run.oracle.0, &seed);
+                RunFolder::new(&self.work.data_dir, id, &run_id).has_result()
+            });
+            if run.oracle.0 == me || computed {
+                send(&self.work, &self.sending, state, format!("poke/{id}/{}", run.deadline), models::poke(id));
             }
         }
         Ok(())
@@ -404,85 +552,97 @@ impl DutyLoop {
         if oracle.status != oracles::OracleStatus::Active {
             return Ok(());
         }
+        if let Err(e) = self.work.store.check_space(SPACE) {
+            if !std::mem::replace(&mut self.short_of_space, true) {
+                tracing::warn!("no job is taken until there is space: {e}");
+            }
+            return Ok(());
+        }
+        self.short_of_space = false;
+        let now = state.head.number;
         let next = models::next_job(state).await?;
         for id in self.scanned..next {
-            if self.passed.contains_key(&id) {
+            if self.passed.contains(&id) || self.later.get(&id).is_some_and(|(_, b)| b.holds(now)) {
                 continue;
             }
             let Some(job) = models::job(state, id).await? else { continue };
             if job.state.0 != JobState::Open {
+                self.later.remove(&id);
                 continue;
             }
-            let reason = if !oracle.classes.contains(&job.sem_id) {
-                Some("another class".to_string())
-            } else if self.work.bases.get(&job.base).is_none() {
-                Some(format!("base model {} is not on this machine", hex::encode(job.base)))
-            } else if oracle.bonded.saturating_sub(oracle.locked) < job.stake {
-                Some(format!("free stake is below {}", crate::output::weft(job.stake)))
-            } else {
-                let facts = gather::facts(state, id).await?;
-                if gather::all_present(&facts, &self.work.store) {
-                    None
-                } else {
-                    Some("not every record can be fetched".to_string())
-                }
-            };
-            match reason {
-                Some(reason) => {
-                    tracing::info!(job = id, "not taken: {reason}");
-                    self.passed.insert(id, reason);
-                }
-                None => {
-                    self.send(state, id, "take", oracles::take(id));
-                    return Ok(());
-                }
+            if let Some(reason) = self.never(state, &job, id, &oracle).await? {
+                tracing::info!(job = id, "never taken here: {reason}");
+                self.passed.insert(id);
+                continue;
             }
+            if let Some(reason) = self.not_now(state, &job, id, &oracle).await? {
+                let (logged, backoff) = self.later.entry(id).or_default();
+                backoff.grow(now);
+                if *logged != reason {
+                    tracing::info!(job = id, "not taken now: {reason}");
+                    *logged = reason;
+                }
+                continue;
+            }
+            send(&self.work, &self.sending, state, format!("take/{id}"), oracles::take(id));
+            return Ok(());
         }
         Ok(())
     }
+
+    /// Why this machine can never run a job.
+    async fn never(
+        &self,
+        state: &State,
+        job: &models::Job,
+        id: u32,
+        oracle: &oracles::Oracle,
+    ) -> CliResult<Option<String>> {
+        if !oracle.classes.contains(&job.sem_id) {
+            return Ok(Some("another class".into()));
+        }
+        // The root of a base binds its tokenizer and template too.
+        let Some(base) = self.work.bases.get(&job.base) else {
+            return Ok(Some(format!("base model {} is not on this machine", hex::encode(job.base))));
+        };
+        let Some(bytes) = models::recipe(state, id).await? else { return Ok(Some("it has no recipe".into())) };
+        let recipe: Result<weft_protocol::recipe::Recipe, _> = codec::Decode::decode(&mut bytes.as_slice());
+        Ok(match recipe {
+            Ok(recipe) => Layout::new(&base.base, &recipe).err().map(|e| e.to_string()),
+            Err(e) => Some(format!("its recipe does not decode: {e}")),
+        })
+    }
+
+    /// Why a job cannot be run now; time may change that.
+    async fn not_now(
+        &self,
+        state: &State,
+        job: &models::Job,
+        id: u32,
+        oracle: &oracles::Oracle,
+    ) -> CliResult<Option<String>> {
+        if oracle.bonded.saturating_sub(oracle.locked) < job.stake {
+            return Ok(Some(format!("free stake is below {}", crate::output::weft(job.stake))));
+        }
+        let facts = gather::facts(state, id).await?;
+        if let Err(e) = gather::grants_live(state, &facts).await {
+            return if e.code == "grant_missing" { Ok(Some(e.cause)) } else { Err(e) };
+        }
+        if !gather::all_present(&facts, &self.work.store) {
+            return Ok(Some("not every record can be fetched".into()));
+        }
+        Ok(None)
+    }
+}
+
+fn jury_value(current: &Current, result: &RunRecord) -> CliResult<Option<JuryValue>> {
+    let Some(secret) = current.run.secret else { return Ok(None) };
+    let commit = commit_of(result, &secret)?;
+    Ok(result.work.map(|work| JuryValue { commit, work }))
 }
 
 fn commit_of(result: &RunRecord, secret: &Hash) -> CliResult<run::Commit> {
-    result.commit(secret).ok_or_else(|| {
-        CliError::new(crate::error::Exit::Failed, "too_long", "the run has more than 2^32 states", "report this")
-    })
-}
-
-/// Sends a call in a task of its own, once at a time per name; not again at a state that cannot show it yet.
-pub(crate) fn send(work: &Work, sending: &Sending, state: &State, name: String, call: Call) {
-    {
-        let mut known = lock(sending);
-        match known.get(&name) {
-            Some(None) => return,
-            Some(Some(block)) if state.head.number <= *block => return,
-            _ => {}
-        }
-        known.insert(name.clone(), None);
-    }
-    let (client, signer, sending) = (Arc::clone(&work.client), work.signer.clone(), Arc::clone(sending));
-    let queue = work.progress.sending();
-    tokio::spawn(async move {
-        let pending = {
-            // One submission at a time per account: the next nonce is the pool's.
-            let _turn = queue.lock().await;
-            match client.next_nonce(&signer.public_key().0).await {
-                Ok(nonce) => client.send(&signer, nonce, &call).await,
-                Err(e) => Err(e),
-            }
-        };
-        let done = match pending {
-            Ok(pending) => pending.wait().await,
-            Err(e) => Err(e),
-        };
-        match done {
-            Ok(included) => {
-                tracing::info!(call = %call.title(), %name, block = included.head.number, "final");
-                lock(&sending).insert(name, Some(included.head.number));
-            }
-            Err(e) => {
-                tracing::warn!(call = %call.title(), %name, "{e}");
-                lock(&sending).remove(&name);
-            }
-        }
-    });
+    result
+        .commit(secret)
+        .ok_or_else(|| CliError::new(Exit::Failed, "too_long", "the run has more than 2^32 states", "report this"))
 }

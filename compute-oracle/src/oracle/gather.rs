@@ -145,10 +145,10 @@ pub async fn contributions(state: &State, datanet: u32, index: u32) -> CliResult
     Ok(sources)
 }
 
-/// Whether every blob of the job can be had, without reading records.
+/// Whether every blob of the job can be had, chunks of large contributions included, without reading records.
 #[must_use]
 pub fn all_present(facts: &JobFacts, store: &BlobStore) -> bool {
-    facts.sources.iter().all(|s| store.has(&s.content))
+    facts.sources.iter().all(|s| store.has_all(&s.content))
 }
 
 /// Refuses unless every grant of the job is live at this block.

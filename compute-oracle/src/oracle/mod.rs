@@ -2,7 +2,11 @@
 
 pub mod duties;
 pub mod gather;
+pub(crate) mod own;
 pub mod runs;
+mod sending;
 pub mod settle;
+pub mod threads;
 
 pub use duties::{DutyLoop, Work};
+pub use threads::Computations;

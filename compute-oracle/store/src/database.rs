@@ -9,17 +9,29 @@ use sqlx::{
 
 use crate::StoreError;
 
-const VERSION: i64 = 1;
-
-const SCHEMA: &[&str] = &[
-    "CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT",
-    "CREATE TABLE IF NOT EXISTS job (run INTEGER PRIMARY KEY, role TEXT NOT NULL, phase TEXT NOT NULL, body TEXT NOT NULL) STRICT",
-    "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, body TEXT NOT NULL) STRICT",
-    "CREATE INDEX IF NOT EXISTS event_topic ON event (topic, seq)",
-    "CREATE TABLE IF NOT EXISTS receipt (id TEXT PRIMARY KEY, model INTEGER NOT NULL, number INTEGER NOT NULL, channel TEXT NOT NULL, encoded BLOB NOT NULL, signature BLOB NOT NULL, voucher INTEGER, redeemed INTEGER) STRICT",
-    "CREATE UNIQUE INDEX IF NOT EXISTS receipt_number ON receipt (model, number)",
-    "CREATE TABLE IF NOT EXISTS channel (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT",
+/// Statements that lead from one schema version to the next; the first list makes version 1. Lists are only ever added.
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT",
+        "CREATE TABLE IF NOT EXISTS job (run INTEGER PRIMARY KEY, role TEXT NOT NULL, phase TEXT NOT NULL, body TEXT NOT NULL) STRICT",
+        "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, body TEXT NOT NULL) STRICT",
+        "CREATE INDEX IF NOT EXISTS event_topic ON event (topic, seq)",
+        "CREATE TABLE IF NOT EXISTS receipt (id TEXT PRIMARY KEY, model INTEGER NOT NULL, number INTEGER NOT NULL, channel TEXT NOT NULL, encoded BLOB NOT NULL, signature BLOB NOT NULL, voucher INTEGER, redeemed INTEGER) STRICT",
+        "CREATE UNIQUE INDEX IF NOT EXISTS receipt_number ON receipt (model, number)",
+        "CREATE TABLE IF NOT EXISTS channel (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT",
+    ],
+    &[
+        "ALTER TABLE channel ADD COLUMN consumer TEXT NOT NULL DEFAULT ''",
+        "UPDATE channel SET consumer = substr(name, 1, 64)",
+        "CREATE INDEX channel_consumer ON channel (consumer)",
+        "CREATE INDEX receipt_redeemed ON receipt (model, redeemed)",
+        "PRAGMA user_version = 2",
+    ],
 ];
+const VERSION: i64 = 2;
+
+const SET_CHANNEL: &str =
+    "INSERT INTO channel (name, consumer, body) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body";
 
 /// One job in which this daemon has a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +82,20 @@ impl Database {
         if found > VERSION {
             return Err(StoreError::NewerDatabase { path: path.to_path_buf(), found, known: VERSION });
         }
-        for statement in SCHEMA {
-            sqlx::query(*statement).execute(&pool).await.map_err(fail)?;
+        let known = usize::try_from(found).unwrap_or(0);
+        if known > 0 && found < VERSION {
+            let copy = path.with_extension(format!("v{found}.db"));
+            if !copy.exists() {
+                tracing::info!(copy = %copy.display(), "the database is brought up to date; its old state is kept");
+                let target = copy.display().to_string();
+                sqlx::query("VACUUM INTO ?").bind(target).execute(&pool).await.map_err(fail)?;
+            }
         }
-        sqlx::query("PRAGMA user_version = 1").execute(&pool).await.map_err(fail)?;
+        let mut tx = pool.begin().await.map_err(fail)?;
+        for statement in MIGRATIONS.iter().skip(known).copied().flatten().copied() {
+            sqlx::query(statement).execute(&mut *tx).await.map_err(fail)?;
+        }
+        tx.commit().await.map_err(fail)?;
         Ok(Self { pool, path: path.to_path_buf() })
     }
 
@@ -193,14 +215,13 @@ impl Database {
             .execute(&mut *tx)
             .await
             .map_err(self.fail())?;
-        sqlx::query(
-            "INSERT INTO channel (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
-        )
-        .bind(channel)
-        .bind(channel_body)
-        .execute(&mut *tx)
-        .await
-        .map_err(self.fail())?;
+        sqlx::query(SET_CHANNEL)
+            .bind(channel)
+            .bind(consumer_of(channel))
+            .bind(channel_body)
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fail())?;
         tx.commit().await.map_err(self.fail())
     }
 
@@ -225,6 +246,23 @@ impl Database {
             .transpose()
     }
 
+    /// A receipt by id with the name of its channel: channel, encoded receipt, signature.
+    pub async fn receipt_of(&self, id: &str) -> Result<Option<(String, Vec<u8>, Vec<u8>)>, StoreError> {
+        let row = sqlx::query("SELECT channel, encoded, signature FROM receipt WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.fail())?;
+        row.map(|r| {
+            Ok((
+                r.try_get("channel").map_err(self.fail())?,
+                r.try_get("encoded").map_err(self.fail())?,
+                r.try_get("signature").map_err(self.fail())?,
+            ))
+        })
+        .transpose()
+    }
+
     /// Encoded receipts of a channel that no redemption has covered yet, by number.
     pub async fn open_receipts(&self, channel: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let rows =
@@ -238,17 +276,31 @@ impl Database {
             .collect()
     }
 
-    /// Marks receipts as redeemed in a settlement epoch.
-    pub async fn mark_redeemed(&self, ids: &[String], epoch: u32) -> Result<(), StoreError> {
+    /// Writes the state of a channel and, in the same transaction, the settlement epoch in which receipts of it were
+    /// redeemed; `None` takes the mark back, when the chain lost the redemption.
+    pub async fn set_redeemed(
+        &self,
+        channel: &str,
+        body: &str,
+        ids: &[String],
+        epoch: Option<u32>,
+    ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(self.fail())?;
         for id in ids {
             sqlx::query("UPDATE receipt SET redeemed = ? WHERE id = ?")
-                .bind(i64::from(epoch))
+                .bind(epoch.map(i64::from))
                 .bind(id)
                 .execute(&mut *tx)
                 .await
                 .map_err(self.fail())?;
         }
+        sqlx::query(SET_CHANNEL)
+            .bind(channel)
+            .bind(consumer_of(channel))
+            .bind(body)
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fail())?;
         tx.commit().await.map_err(self.fail())
     }
 
@@ -287,15 +339,19 @@ impl Database {
 
     /// Writes the state of a channel.
     pub async fn set_channel(&self, name: &str, body: &str) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO channel (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
-        )
-        .bind(name)
-        .bind(body)
-        .execute(&self.pool)
-        .await
-        .map_err(self.fail())?;
-        Ok(())
+        self.set_redeemed(name, body, &[], None).await
+    }
+
+    /// Channels of one consumer: name and state.
+    pub async fn channels_of(&self, consumer: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = sqlx::query("SELECT name, body FROM channel WHERE consumer = ? ORDER BY name")
+            .bind(consumer)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail())?;
+        rows.iter()
+            .map(|r| Ok((r.try_get("name").map_err(self.fail())?, r.try_get("body").map_err(self.fail())?)))
+            .collect()
     }
 
     /// All channels: name and state.
@@ -313,6 +369,11 @@ impl Database {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// A channel's name is `consumer/key/model`.
+fn consumer_of(channel: &str) -> &str {
+    channel.split('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -340,9 +401,50 @@ mod tests {
         assert_eq!(db.next_receipt(5).await.unwrap(), 1);
         assert_eq!(db.next_receipt(6).await.unwrap(), 0);
         assert_eq!(db.open_receipts("c").await.unwrap().len(), 1);
-        db.mark_redeemed(&["r0".into()], 2).await.unwrap();
+        db.set_redeemed("c", "{}", &["r0".into()], Some(2)).await.unwrap();
         assert!(db.open_receipts("c").await.unwrap().is_empty());
         assert_eq!(db.redeemed_receipts(5, 2).await.unwrap(), vec![b"enc".to_vec()]);
+        db.set_redeemed("c", "{}", &["r0".into()], None).await.unwrap();
+        assert!(db.redeemed_epochs(5).await.unwrap().is_empty());
+        assert_eq!(db.open_receipts("c").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn channels_should_be_found_by_consumer_when_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Database::open(&dir.path().join("weft.db")).await.unwrap();
+        for name in ["aa/k1/0", "aa/k2/0", "ab/k1/0"] {
+            db.set_channel(name, name).await.unwrap();
+        }
+        let found = db.channels_of("aa").await.unwrap();
+        assert_eq!(found.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["aa/k1/0", "aa/k2/0"]);
+        assert!(db.channels_of("a").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn older_database_should_be_copied_and_migrated_when_opened() {
+        // GIVEN a database of version 1 with a channel
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weft.db");
+        let consumer = "c".repeat(64);
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+        for statement in MIGRATIONS[0] {
+            sqlx::query(*statement).execute(&pool).await.unwrap();
+        }
+        sqlx::query("INSERT INTO channel (name, body) VALUES (?, 'old')")
+            .bind(format!("{consumer}/key/0"))
+            .execute(&pool)
+            .await
+            .unwrap();
+        sqlx::query("PRAGMA user_version = 1").execute(&pool).await.unwrap();
+        pool.close().await;
+        // WHEN it is opened, and opened again
+        Database::open(&path).await.unwrap().close().await;
+        let db = Database::open(&path).await.unwrap();
+        // THEN the channel is found by its consumer, and the old state is kept
+        assert_eq!(db.channels_of(&consumer).await.unwrap(), vec![(format!("{consumer}/key/0"), "old".to_string())]);
+        assert!(path.with_extension("v1.db").exists());
     }
 
     #[tokio::test]

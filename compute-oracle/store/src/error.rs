@@ -43,6 +43,18 @@ pub enum StoreError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// An object is larger than its reader allows.
+    #[error(
+        "object {id} has {length} bytes, at most {limit} are expected. Next: ask its publisher for the right object"
+    )]
+    TooLarge {
+        /// Content id in hex.
+        id: String,
+        /// Bytes it has, or says to have.
+        length: u64,
+        /// Most bytes expected.
+        limit: u64,
+    },
     /// Less disk is free than the reserve demands.
     #[error("disk is short: {free} bytes free on the disk of {path}, {needed} needed. Next: free space, lower store.reserve_percent, or move store.path")]
     DiskFull {
@@ -89,6 +101,9 @@ pub enum StoreError {
     },
 }
 
+/// SQLite's result code for a full disk.
+const SQLITE_FULL: u32 = 13;
+
 impl StoreError {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
@@ -100,7 +115,15 @@ impl StoreError {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::DiskFull { .. } => true,
-            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            }
+            // SQLITE_FULL, extended codes included: the low byte is the primary code.
+            Self::Database { source, .. } => source
+                .as_database_error()
+                .and_then(|e| e.code())
+                .and_then(|code| code.parse::<u32>().ok())
+                .is_some_and(|code| code & 0xff == SQLITE_FULL),
             _ => false,
         }
     }

@@ -14,7 +14,7 @@ mod database;
 mod error;
 mod files;
 
-pub use blobs::{BlobStore, StoreConfig, StoreUsage, BLOB_LIMIT};
+pub use blobs::{BlobStore, StoreConfig, StoreUsage, BLOB_LIMIT, OBJECT_LIMIT};
 pub use database::{Database, JobRow, StoredEvent};
 pub use error::StoreError;
-pub use files::{write_atomic, write_private, FolderLock};
+pub use files::{write_atomic, write_private, write_private_new, FolderLock};
