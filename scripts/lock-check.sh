@@ -10,7 +10,11 @@ for crate in sp-runtime sp-api sp-core sp-io frame-support sc-executor sc-networ
     bad=1
   fi
 done
-if cargo tree --workspace --locked -i librocksdb-sys 2>/dev/null | grep -q librocksdb-sys; then
+# All of it is listed and searched here: asked for one package, cargo fails alike when it is absent and when it cannot say.
+if ! tree=$(cargo tree --workspace --locked --prefix none --format '{p}'); then
+  echo "lock-check: cargo cannot list the packages (see above): Cargo.lock does not fit the manifests, or the registry cannot be reached" >&2
+  bad=1
+elif grep -q '^librocksdb-sys ' <<< "$tree"; then
   echo "lock-check: librocksdb-sys is built by default; switch default features off on sc-cli and sc-service" >&2
   bad=1
 fi

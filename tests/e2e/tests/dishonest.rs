@@ -2,7 +2,7 @@
 
 use weft_harness::{adversaries, NetworkConfig, Plan};
 
-use crate::{fixtures, verify, Setting};
+use crate::{fixtures, limited, verify, Setting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dishonest_oracles_should_lose_their_stake_when_four_cheat_and_one_is_accused() {
@@ -11,7 +11,8 @@ async fn dishonest_oracles_should_lose_their_stake_when_four_cheat_and_one_is_ac
     let config =
         NetworkConfig { window: Some(16), ..NetworkConfig::test(setting.dir(), &fixtures().join("tiny-base")) };
     let plan = Plan::small(&fixtures(), setting.dir()).unwrap();
-    let (scenario, outcome) = adversaries::run(&setting.programs, config, plan).await.unwrap_or_else(|e| panic!("{e}"));
+    let trial = limited(adversaries::run(&setting.programs, config, plan)).await;
+    let (scenario, outcome) = trial.unwrap_or_else(|e| panic!("{e}"));
     if let Err(e) = outcome.check(&scenario.plan) {
         panic!("{e}\n{outcome:#?}\n{}", scenario.net.logs());
     }
@@ -20,7 +21,7 @@ async fn dishonest_oracles_should_lose_their_stake_when_four_cheat_and_one_is_ac
 
     // Anybody sees it, without a stake: the run recomputed from public inputs is not the one that was committed.
     for v in cheats {
-        let engine = scenario.net.daemon(v.name).unwrap().data_dir().join(format!("runs/{}/engine", v.job));
+        let engine = scenario.net.daemon(v.name).unwrap().run_dir(v.job).unwrap().join("engine");
         let more = ["--checkpoints", engine.to_str().unwrap()];
         let (code, output) = verify(&setting, &scenario.net, v.job, &more).await.unwrap();
         println!("{:?}: {output}", v.tamper);

@@ -8,18 +8,31 @@
     reason = "tests"
 )]
 
+mod demo;
 mod dishonest;
 mod failures;
 mod job;
 mod validators;
 
-use std::path::{Path, PathBuf};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::sync::{Mutex, MutexGuard};
-use weft_harness::{process, HarnessResult, Network, Programs};
+use weft_harness::{
+    daemon::{settings, write_settings},
+    process, HarnessError, HarnessResult, Network, Programs,
+};
 
 /// Networks share the machine's two cores: they run one after the other.
 static ONE: Mutex<()> = Mutex::const_new(());
+
+/// Longest time of a recomputation on a busy machine.
+const VERIFY: Duration = Duration::from_secs(300);
+/// Longest time of one test, should a wait inside have no limit of its own.
+const TEST: Duration = Duration::from_secs(1_200);
 
 /// What every test needs: its turn, the programs, a folder of its own.
 struct Setting {
@@ -45,6 +58,13 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").canonicalize().unwrap()
 }
 
+/// What `work` gives, or an error when it takes longer than any test may.
+async fn limited<T>(work: impl Future<Output = HarnessResult<T>>) -> HarnessResult<T> {
+    tokio::time::timeout(TEST, work).await.unwrap_or_else(|_| {
+        Err(HarnessError::Waited { what: "the end of the test".into(), log: format!("{} s are over", TEST.as_secs()) })
+    })
+}
+
 /// The value, or a panic with the error as people read it and the ends of all logs.
 fn held<T>(done: HarnessResult<T>, logs: impl FnOnce() -> String) -> T {
     match done {
@@ -58,11 +78,11 @@ async fn verify(setting: &Setting, net: &Network, job: u32, more: &[&str]) -> Ha
     let dir = setting.dir().join("verify");
     std::fs::create_dir_all(&dir).unwrap();
     let config = dir.join("weft.toml");
-    let stores: Vec<String> = net.daemons.iter().map(|d| format!("{:?}", d.store().display().to_string())).collect();
-    std::fs::write(&config, format!("[store]\nsources = [{}]\nreserve_percent = 1\n", stores.join(", "))).unwrap();
+    let stores: Vec<PathBuf> = net.daemons.iter().map(weft_harness::daemon::Daemon::store).collect();
+    write_settings(&settings(&dir.join("store"), &stores), &config)?;
     let mut command = setting.programs.command("weft");
     command.args(["verify", "run", &job.to_string(), "--rpc-url", &net.node.url()]).args(more);
     command.arg("--config").arg(&config).arg("--data-dir").arg(&dir).arg("--base").arg(&net.config.base);
-    let (status, output) = process::run(command).await?;
+    let (status, output) = process::run(command, VERIFY).await?;
     Ok((status.code(), output))
 }

@@ -8,11 +8,6 @@ use crate::Setting;
 /// Blocks after which the chain counts as finalising: more than a round of every validator.
 const BLOCKS: u32 = 12;
 
-/// Timers within which a daemon must answer.
-fn answers(t: &Timers) -> u32 {
-    [t.run, t.audit, t.reveal, t.response, t.data, t.jury].into_iter().min().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn validators_should_finalise_the_same_blocks_when_they_are_four() {
     let setting = Setting::new().await;
@@ -28,5 +23,5 @@ async fn validators_should_finalise_the_same_blocks_when_they_are_four() {
 
     let lag = crate::held(testnet::lag(&nodes[0].url(), 10).await, logs);
     println!("local_testnet: finality lags at most {lag} blocks");
-    assert!(answers(&Timers::local_testnet()) >= lag + 4, "finality lags {lag} blocks behind the best block");
+    assert!(testnet::answers(&Timers::local_testnet()) >= lag + 4, "finality lags {lag} blocks behind the best block");
 }

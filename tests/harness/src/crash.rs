@@ -1,18 +1,23 @@
 //! Power cuts and damaged files: nothing is lost, nothing false is read.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::Value;
 use weft::{
     oracle::{gather, runs},
     serving,
 };
-use weft_chain::{models, oracles};
+use weft_chain::{models, oracles, permissions};
 use weft_protocol::hash::Hash;
 
 use crate::{
+    ensure,
     network::{read, Blocks},
-    scenario::Scenario,
+    scenario::{sign_all, Scenario},
     HarnessError, HarnessResult,
 };
 
@@ -21,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// Where a blob lies in a store's folder.
 #[must_use]
-pub fn blob_file(store: &std::path::Path, id: &Hash) -> PathBuf {
+pub fn blob_file(store: &Path, id: &Hash) -> PathBuf {
     let name = hex::encode(id);
     let part = |from: usize, to: usize| name.get(from..to).unwrap_or_default().to_string();
     store.join("blobs").join(part(0, 2)).join(part(2, 4)).join(&name)
@@ -104,8 +109,87 @@ pub async fn adapters(scenario: &Scenario) -> HarnessResult<(Vec<u8>, Vec<u8>)> 
     Ok((served, adapter.safetensors))
 }
 
-/// The whole story: a damaged blob is refused and its repair noticed; the daemon is killed while it trains; the node is
-/// killed while the window is open. The job ends as if nothing had happened.
+fn is_step(event: &Value) -> bool {
+    event.get("event").and_then(Value::as_str) == Some("step")
+}
+
+fn step(event: &Value) -> u64 {
+    event.get("step").and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// Steps that an engine's log of events tells, in order. A line that is being written does not count.
+fn steps_told(log: &Path) -> HarnessResult<Vec<u64>> {
+    let text = match std::fs::read_to_string(log) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(HarnessError::io("read", log, e)),
+    };
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    Ok(events.filter(is_step).map(|e| step(&e)).collect())
+}
+
+/// The first step that an engine's log of events tells.
+async fn first_step(log: &Path) -> HarnessResult<u64> {
+    let end = tokio::time::Instant::now() + LIMIT;
+    loop {
+        if let Some(first) = steps_told(log)?.first() {
+            return Ok(*first);
+        }
+        if tokio::time::Instant::now() > end {
+            return Err(HarnessError::Waited {
+                what: "a step after the restart".into(),
+                log: log.display().to_string(),
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Kills the oracle's daemon in the middle of the training, revokes a grant meanwhile, and starts the daemon again: it
+/// must go on from a checkpoint, not from the start, and a running job keeps the grant that it was submitted with.
+async fn kill_in_training(scenario: &mut Scenario, job: u32) -> HarnessResult {
+    let steps = u64::from(scenario.plan.recipe.steps(24).unwrap_or_default());
+    let quarter = steps / 4;
+    event(scenario, "Oracle", job, "a quarter of the training", |e| is_step(e) && step(e) >= quarter).await?;
+    scenario.net.daemon_mut("Oracle")?.kill();
+
+    let engine = scenario.net.daemon("Oracle")?.run_dir(job)?.join("engine");
+    let log = engine.join("events.jsonl");
+    let reached = steps_told(&log)?.into_iter().max().unwrap_or_default();
+    ensure(reached >= quarter && reached < steps, || {
+        format!("the daemon was killed at step {reached} of {steps}, not in the middle of the training")
+    })?;
+    let state = scenario.net.state().await?;
+    let run = oracles::run(&state, job).await?.ok_or_else(|| state.missing(format!("the run of job {job}")))?;
+    ensure(run.phase == oracles::Phase::Running, || {
+        format!("the daemon was killed while job {job} was in phase {:?}, not while it trained", run.phase)
+    })?;
+    scenario.report.say(format!("the oracle's daemon was killed at step {reached} of {steps}"));
+
+    let (datanet, grant) =
+        scenario.grants.first().copied().ok_or_else(|| HarnessError::failed("the builder has no grant"))?;
+    scenario.report.say(format!("the owner of Datanet {datanet} revokes grant {grant} while the job runs"));
+    sign_all(&scenario.cast.curator, &[(permissions::revoke(grant, permissions::Cause::Convenience), 0)]).await?;
+    let state = scenario.net.state().await?;
+    let kept = permissions::grant(&state, grant).await?.map(|g| (g.state, g.in_flight));
+    ensure(kept == Some((permissions::GrantState::Revoked(permissions::Cause::Convenience), 1)), || {
+        format!("grant {grant} is {kept:?} while job {job} runs")
+    })?;
+
+    // An engine does not tell a step twice. Without the old log it tells where it goes on.
+    let aside = engine.join("events-before.jsonl");
+    std::fs::rename(&log, &aside).map_err(|e| HarnessError::io("rename", &log, e))?;
+    scenario.net.daemon_mut("Oracle")?.restart().await?;
+    let first = first_step(&log).await?;
+    ensure(first > quarter / 2 && first <= reached + 1, || {
+        format!("the restarted daemon went on with step {first}, it had told step {reached}: that is no checkpoint before it")
+    })?;
+    scenario.report.say(format!("the oracle's daemon was started again and goes on with step {first}"));
+    Ok(())
+}
+
+/// The whole story: a damaged blob is refused and its repair noticed; the daemon is killed while it trains, a grant is
+/// revoked; the node is killed while the window is open. The job ends as if nothing had happened.
 pub async fn run(scenario: &mut Scenario) -> HarnessResult {
     scenario.start_daemons().await?;
     scenario.create().await?;
@@ -121,23 +205,10 @@ pub async fn run(scenario: &mut Scenario) -> HarnessResult {
     })
     .await?;
     let code = refused.get("code").and_then(Value::as_str).unwrap_or_default();
-    crate::ensure(code == "integrity_failed", || format!("a damaged blob gives {refused}"))?;
+    ensure(code == "integrity_failed", || format!("a damaged blob gives {refused}"))?;
     std::fs::write(&file, intact).map_err(|e| HarnessError::io("write", &file, e))?;
 
-    let steps = u64::from(scenario.plan.recipe.steps(24).unwrap_or_default());
-    let quarter = steps / 4;
-    let at = |e: &Value| e.get("event").and_then(Value::as_str) == Some("step");
-    let step = |e: &Value| e.get("step").and_then(Value::as_u64).unwrap_or_default();
-    event(scenario, "Oracle", job, "a quarter of the training", |e| at(e) && step(e) >= quarter).await?;
-    let daemon = scenario.net.daemon_mut("Oracle")?;
-    daemon.kill();
-    let engine = daemon.data_dir().join("runs").join(job.to_string()).join("engine");
-    let left = std::fs::read_dir(&engine).map_err(|e| HarnessError::io("read", &engine, e))?.count();
-    crate::ensure(left > 1, || format!("{} holds no checkpoint of the killed run", engine.display()))?;
-    daemon.restart().await?;
-    let done = scenario.net.daemon("Oracle")?.events(job, &mut 0).await?;
-    let reached = done.iter().filter(|e| at(e)).map(step).max().unwrap_or_default();
-    scenario.report.say(format!("the oracle's daemon was killed around step {reached} of {steps} and started again"));
+    kill_in_training(scenario, job).await?;
 
     phase(scenario, job, oracles::Phase::Window).await?;
     scenario.net.node.kill();

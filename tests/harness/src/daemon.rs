@@ -6,8 +6,9 @@ use std::{
 };
 
 use serde_json::Value;
+use weft::config::Config;
 
-use crate::{process::Process, HarnessError, HarnessResult, Programs};
+use crate::{http, process::Process, HarnessError, HarnessResult, Programs};
 
 /// How long a daemon may take to start: it loads its base models.
 const START: Duration = Duration::from_secs(120);
@@ -39,6 +40,27 @@ pub struct DaemonConfig {
     pub tamper: Option<&'static str>,
 }
 
+/// Percent of a filesystem that the stores of a test network leave free: a machine with a nearly full disk may still run
+/// a few megabytes of tests.
+pub const RESERVE_PERCENT: u8 = 1;
+
+/// Settings with a store and the blob folders that it may copy from.
+#[must_use]
+pub fn settings(store: &Path, sources: &[PathBuf]) -> Config {
+    let mut settings = Config::default();
+    settings.store.path = store.to_path_buf();
+    settings.store.sources = sources.to_vec();
+    settings.store.reserve_percent = RESERVE_PERCENT;
+    settings
+}
+
+/// Writes settings as `weft` reads them.
+pub fn write_settings(settings: &Config, file: &Path) -> HarnessResult {
+    let text = toml::to_string(settings)
+        .map_err(|e| HarnessError::failed(format!("the configuration does not encode: {e}")))?;
+    std::fs::write(file, text).map_err(|e| HarnessError::io("write", file, e))
+}
+
 /// A running daemon. Dropping it kills it.
 pub struct Daemon {
     programs: Programs,
@@ -59,8 +81,11 @@ impl Daemon {
     fn launch(programs: &Programs, config: &DaemonConfig) -> HarnessResult<Process> {
         let file = config.data_dir.join("weft.toml");
         std::fs::create_dir_all(&config.data_dir).map_err(|e| HarnessError::io("create", &config.data_dir, e))?;
-        let text = Self::file(config)?;
-        std::fs::write(&file, text).map_err(|e| HarnessError::io("write", &file, e))?;
+        let mut settings = settings(&config.data_dir.join("store"), &config.sources);
+        settings.chain.rpc_url.clone_from(&config.rpc_url);
+        settings.oracle.threads = config.threads;
+        settings.oracle.isa = config.isa.into();
+        write_settings(&settings, &file)?;
         let mut command = match config.tamper {
             None => {
                 let mut command = programs.guarded("weft");
@@ -85,18 +110,6 @@ impl Daemon {
             command.arg("--no-jobs");
         }
         Process::start(&config.name, command, &config.data_dir.join("daemon.log"))
-    }
-
-    fn file(config: &DaemonConfig) -> HarnessResult<String> {
-        let mut settings = weft::config::Config::default();
-        settings.chain.rpc_url.clone_from(&config.rpc_url);
-        settings.store.path = config.data_dir.join("store");
-        settings.store.sources.clone_from(&config.sources);
-        // A machine with a nearly full disk may still run a few megabytes of tests.
-        settings.store.reserve_percent = 1;
-        settings.oracle.threads = config.threads;
-        settings.oracle.isa = config.isa.into();
-        toml::to_string(&settings).map_err(|e| HarnessError::failed(format!("the configuration does not encode: {e}")))
     }
 
     async fn ready(&mut self, from: u64) -> HarnessResult {
@@ -133,6 +146,20 @@ impl Daemon {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.config.data_dir
+    }
+
+    /// Folder of its run of a job, once there is one: the job's number, and what tells runs of equal numbers apart.
+    pub fn run_dir(&self, job: u32) -> HarnessResult<PathBuf> {
+        let runs = self.config.data_dir.join("runs");
+        let (name, start) = (job.to_string(), format!("{job}-"));
+        for entry in std::fs::read_dir(&runs).map_err(|e| HarnessError::io("read", &runs, e))? {
+            let path = entry.map_err(|e| HarnessError::io("read", &runs, e))?.path();
+            let found = path.file_name().and_then(std::ffi::OsStr::to_str);
+            if found.is_some_and(|found| found == name || found.starts_with(&start)) {
+                return Ok(path);
+            }
+        }
+        Err(HarnessError::failed(format!("{} holds no run of job {job}", runs.display())))
     }
 
     /// Process id.
@@ -172,9 +199,7 @@ impl Daemon {
 
     /// Reads an address of its HTTP API.
     pub async fn get(&self, path: &str) -> HarnessResult<Value> {
-        let url = format!("{}{path}", self.url);
-        let failed = |e: reqwest::Error| HarnessError::Http { url: url.clone(), reason: e.to_string() };
-        reqwest::get(&url).await.map_err(failed)?.json().await.map_err(failed)
+        http::get(&format!("{}{path}", self.url)).await
     }
 
     /// Events of a job's run as this daemon saw them, after the event numbered `after`. Moves `after` on.

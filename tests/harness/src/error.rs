@@ -49,7 +49,7 @@ pub enum HarnessError {
         next: &'static str,
     },
     /// The disk is short.
-    #[error("{} has {free} MB free, {needed} MB are needed. Next: free some space, or choose another folder with --dir", path.display())]
+    #[error("{} has {free} MB free, {needed} MB are needed. Next: free some space, or {next}", path.display())]
     Disk {
         /// The folder.
         path: PathBuf,
@@ -57,6 +57,8 @@ pub enum HarnessError {
         free: u64,
         /// Needed megabytes.
         needed: u64,
+        /// Another way out.
+        next: &'static str,
     },
     /// A chain specification is not what this program expects.
     #[error("the chain specification has no {what}. Next: use the node that belongs to this program")]

@@ -1,6 +1,9 @@
 //! Chain specifications: a preset of the node, with a faster pace and other base models.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use codec::Encode;
 use serde_json::{json, Map, Value};
@@ -8,6 +11,9 @@ use weft_engine::Base;
 use weft_protocol::hash::{raw_hash, Hash};
 
 use crate::{process, HarnessError, HarnessResult, Programs};
+
+/// Longest time of an export on a busy machine: the node builds the genesis for it.
+const EXPORT: Duration = Duration::from_secs(120);
 
 /// A chain specification that is being changed.
 #[derive(Clone, Debug)]
@@ -22,7 +28,7 @@ impl Genesis {
         let file = folder.path().join("spec.json");
         let mut command = programs.command("weft-node");
         command.args(["export-chain-spec", "--chain", preset, "--output"]).arg(&file);
-        let (status, output) = process::run(command).await?;
+        let (status, output) = process::run(command, EXPORT).await?;
         if !status.success() {
             return Err(HarnessError::failed(format!("weft-node does not export the chain '{preset}':\n{output}")));
         }

@@ -48,6 +48,44 @@ struct ClaimedFields {
     amount: u128,
 }
 
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+struct FeeFields {
+    who: Static<AccountId>,
+    actual_fee: u128,
+    tip: u128,
+}
+
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+struct TransferFields {
+    from: Static<AccountId>,
+    to: Static<AccountId>,
+    amount: u128,
+}
+
+/// A paid transaction fee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeePaid {
+    /// Who signed.
+    pub who: AccountId,
+    /// Units paid, the tip included.
+    pub fee: u128,
+    /// Units of it for the author of the block.
+    pub tip: u128,
+}
+
+/// A transfer between two accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Who paid.
+    pub from: AccountId,
+    /// Who got it.
+    pub to: AccountId,
+    /// Units.
+    pub amount: u128,
+}
+
 /// An executed slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slashed {
@@ -76,6 +114,10 @@ pub struct Ledger {
     pub slashes: Vec<Slashed>,
     /// Paid claims: account and units.
     pub claims: Vec<(AccountId, u128)>,
+    /// Paid transaction fees.
+    pub fees: Vec<FeePaid>,
+    /// Transfers of free money, those out of the runtime's pots included.
+    pub transfers: Vec<Transfer>,
     /// Calls that were included and failed: block and pallet.
     pub failed: u32,
 }
@@ -111,6 +153,15 @@ impl Ledger {
                         let f: ClaimedFields = event.decode_fields_unchecked_as().map_err(|e| failed(e.to_string()))?;
                         ledger.claims.push((f.who.0, f.amount));
                     }
+                    ("TransactionPayment", "TransactionFeePaid") => {
+                        let f: FeeFields = event.decode_fields_unchecked_as().map_err(|e| failed(e.to_string()))?;
+                        ledger.fees.push(FeePaid { who: f.who.0, fee: f.actual_fee, tip: f.tip });
+                    }
+                    ("Balances", "Transfer") => {
+                        let f: TransferFields =
+                            event.decode_fields_unchecked_as().map_err(|e| failed(e.to_string()))?;
+                        ledger.transfers.push(Transfer { from: f.from.0, to: f.to.0, amount: f.amount });
+                    }
                     ("System", "ExtrinsicFailed") => ledger.failed = ledger.failed.saturating_add(1),
                     _ => {}
                 }
@@ -130,6 +181,32 @@ impl Ledger {
     #[must_use]
     pub fn lost(&self, who: &AccountId, fault: Fault) -> u128 {
         self.slashes.iter().filter(|s| s.who == *who && s.fault == fault).fold(0, |sum, s| sum.saturating_add(s.amount))
+    }
+
+    /// Units that an account paid for its transactions, tips included.
+    #[must_use]
+    pub fn paid_fees(&self, who: &AccountId) -> u128 {
+        self.fees.iter().filter(|f| f.who == *who).fold(0, |sum, f| sum.saturating_add(f.fee))
+    }
+
+    /// Units of all transaction fees without tips: they belong to the treasury.
+    #[must_use]
+    pub fn treasury_fees(&self) -> u128 {
+        self.fees.iter().fold(0, |sum, f| sum.saturating_add(f.fee.saturating_sub(f.tip)))
+    }
+
+    /// Units that an account got by transfers from anybody but `pot`.
+    #[must_use]
+    pub fn given(&self, who: &AccountId, pot: &AccountId) -> u128 {
+        let gifts = self.transfers.iter().filter(|t| t.to == *who && t.from != *pot);
+        gifts.fold(0, |sum, t| sum.saturating_add(t.amount))
+    }
+
+    /// Units that executed slashes paid to an account.
+    #[must_use]
+    pub fn paid_by_slashes(&self, who: &AccountId) -> u128 {
+        let all = self.slashes.iter().flat_map(|s| &s.paid).filter(|(to, _)| to == who);
+        all.fold(0, |sum, (_, units)| sum.saturating_add(*units))
     }
 
     /// Units that an account claimed, or that were claimed for it.

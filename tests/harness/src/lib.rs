@@ -11,6 +11,7 @@ pub mod crash;
 pub mod daemon;
 mod error;
 pub mod genesis;
+mod http;
 pub mod ledger;
 pub mod network;
 pub mod node;

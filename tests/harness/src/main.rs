@@ -3,12 +3,15 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use clap::Parser;
-use weft::daemon::wait_for_signal;
-use weft_harness::{process, HarnessError, HarnessResult, NetworkConfig, Plan, Ports, Programs, Scenario};
+use tokio::signal::unix::{signal, SignalKind};
+use weft_harness::{
+    daemon::RESERVE_PERCENT, process, HarnessError, HarnessResult, NetworkConfig, Plan, Ports, Programs, Scenario,
+};
 
 /// Runs Weft's main job: contributors' records, training on a chain, audit by re-execution, paid answers, claims.
 ///
@@ -25,18 +28,26 @@ struct Args {
     /// End after the table instead of leaving everything running until Ctrl-C.
     #[arg(long)]
     exit: bool,
-    /// Keep chain, stores and logs in this new or empty folder [default: a temporary one, removed at the end].
+    /// Keep chain, stores and logs in this new or empty folder [default: a temporary one, removed unless a step fails].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// The small job of the tests on a random base and half-second slots, to try the machinery.
     #[arg(long)]
     small: bool,
+    /// Take any free ports, to run beside another demo.
+    #[arg(long)]
+    any_port: bool,
 }
 
 /// JSON-RPC, network, first daemon.
 const PORTS: Ports = Ports::Fixed(9944, 30333, 8000);
-/// Disk that the demo needs, in megabytes: most of it is the node's database, which is allocated ahead.
+/// Disk that the demo needs, in megabytes: most of it is the node's database, which is allocated ahead. The stores leave a
+/// part of the disk free beyond it.
 const DISK_MB: u64 = 1_000;
+/// Longest time of the whole job on a slow and busy machine, should a wait inside have no limit of its own.
+const LONGEST: Duration = Duration::from_secs(2_400);
+/// Disk for what is written beside the demo's folder, in megabytes: the chain specification on its way.
+const TEMPORARY_MB: u64 = 50;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -54,16 +65,22 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let held = AtomicBool::new(false);
     runtime.block_on(async {
         tokio::select! {
-            done = demo(&args) => match done {
+            done = demo(&args, &held) => match done {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(e) => {
                     eprintln!("\nerror: {e}");
                     ExitCode::FAILURE
                 }
             },
-            () = wait_for_signal() => {
+            () = interrupted() => {
+                // Once every step held, ending the stack is what the reader was told to do.
+                if held.load(Ordering::Relaxed) {
+                    eprintln!("\nending everything that was started");
+                    return ExitCode::SUCCESS;
+                }
                 eprintln!("\ninterrupted: ending everything that was started");
                 ExitCode::from(130)
             }
@@ -71,9 +88,28 @@ fn main() -> ExitCode {
     })
 }
 
-async fn demo(args: &Args) -> HarnessResult {
+/// Resolves at Ctrl-C, at SIGTERM, and when the terminal is closed: what was started runs in process groups of its own and
+/// hears nothing of these.
+async fn interrupted() {
+    let wait = |kind: SignalKind| async move {
+        match signal(kind) {
+            Ok(mut signals) => {
+                signals.recv().await;
+            }
+            // Without a handler the signal ends this process, and the kernel ends what it started.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::hangup()) => {}
+    }
+}
+
+async fn demo(args: &Args, held: &AtomicBool) -> HarnessResult {
     let programs = Programs::new(&args.bin_dir)?;
-    let temporary = tempfile::Builder::new()
+    let mut temporary = tempfile::Builder::new()
         .prefix("weft-demo-")
         .tempdir()
         .map_err(|e| HarnessError::io("create", &std::env::temp_dir(), e))?;
@@ -81,29 +117,45 @@ async fn demo(args: &Args) -> HarnessResult {
         Some(dir) => fresh(dir)?,
         None => temporary.path().to_path_buf(),
     };
-    ensure_space(&dir)?;
+    let done = run_in(args, &programs, &dir, held).await;
+    // Whoever looks for the cause of a failure needs the logs; before the node starts there are none.
+    if done.is_err() && dir.join("node").exists() {
+        temporary.disable_cleanup(args.dir.is_none());
+        eprintln!("\nchain, stores and logs are kept in {}", dir.display());
+    }
+    done
+}
+
+async fn run_in(args: &Args, programs: &Programs, dir: &Path, held: &AtomicBool) -> HarnessResult {
+    ensure_space(dir, DISK_MB, RESERVE_PERCENT, "choose another folder with --dir")?;
+    ensure_space(&std::env::temp_dir(), TEMPORARY_MB, 0, "set TMPDIR to another folder")?;
+    let ports = if args.any_port { Ports::Free } else { PORTS };
     let fixtures = std::path::absolute(&args.fixtures).map_err(|e| HarnessError::io("find", &args.fixtures, e))?;
     let (config, plan) = if args.small {
         let base = fixtures.join("tiny-base");
-        (NetworkConfig { ports: PORTS, ..NetworkConfig::test(&dir, &base) }, Plan::small(&fixtures, &dir)?)
+        (NetworkConfig { ports, ..NetworkConfig::test(dir, &base) }, Plan::small(&fixtures, dir)?)
     } else {
         let config = NetworkConfig {
-            dir: dir.clone(),
+            dir: dir.to_path_buf(),
             base: fixtures.join("base"),
             base_name: "weft-base",
             fast: false,
             window: None,
-            ports: PORTS,
+            ports,
             threads: 0,
             isa: "auto",
         };
         (config, Plan::full(&fixtures)?)
     };
-    let mut scenario = Scenario::open(&programs, config, plan).await?;
-    if let Err(e) = scenario.run().await {
+    let mut scenario = Scenario::open(programs, config, plan).await?;
+    let done = tokio::time::timeout(LONGEST, scenario.run()).await.unwrap_or_else(|_| {
+        Err(HarnessError::Waited { what: "the whole job".into(), log: format!("{} s are over", LONGEST.as_secs()) })
+    });
+    if let Err(e) = done {
         eprintln!("\n{}", scenario.net.logs());
         return Err(e);
     }
+    held.store(true, Ordering::Relaxed);
     println!("Every step held.");
     if args.exit {
         return Ok(());
@@ -145,11 +197,14 @@ fn fresh(dir: &Path) -> HarnessResult<PathBuf> {
     std::path::absolute(dir).map_err(|e| HarnessError::io("find", dir, e))
 }
 
-fn ensure_space(dir: &Path) -> HarnessResult {
+/// Refuses when a folder's disk has less room than `megabytes` and `reserve_percent` of the whole disk.
+fn ensure_space(dir: &Path, megabytes: u64, reserve_percent: u8, next: &'static str) -> HarnessResult {
     let stat = rustix::fs::statvfs(dir).map_err(|e| HarnessError::io("measure", dir, e.into()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
-    if free < DISK_MB {
-        return Err(HarnessError::Disk { path: dir.to_path_buf(), free, needed: DISK_MB });
+    let whole = stat.f_blocks.saturating_mul(stat.f_frsize) >> 20;
+    let needed = megabytes.saturating_add((whole / 100).saturating_mul(u64::from(reserve_percent)));
+    if free < needed {
+        return Err(HarnessError::Disk { path: dir.to_path_buf(), free, needed, next });
     }
     Ok(())
 }

@@ -91,7 +91,7 @@ impl Network {
             Ports::Free => (free_port()?, free_port()?),
             Ports::Fixed(rpc, port, http) => {
                 for taken in [rpc, port, http, http.saturating_add(1)] {
-                    ensure_free(taken, "end the other demo with Ctrl-C")?;
+                    ensure_free(taken, "run beside it: make demo ARGS=--any-port")?;
                 }
                 (rpc, port)
             }

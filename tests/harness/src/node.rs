@@ -49,6 +49,12 @@ pub fn ensure_free(port: u16, next: &'static str) -> HarnessResult {
     }
 }
 
+/// Whether a node that listens on `addresses`, joined by commas, serves `port` of loopback.
+fn serves(addresses: &str, port: u16) -> bool {
+    let wanted = format!("127.0.0.1:{port}");
+    addresses.split(',').any(|address| address.trim() == wanted)
+}
+
 impl Node {
     /// Starts a node and waits until it serves JSON-RPC.
     pub async fn start(programs: &Programs, config: NodeConfig) -> HarnessResult<Self> {
@@ -87,9 +93,15 @@ impl Node {
         config.base_path.join("node.log")
     }
 
+    /// Waits until it serves JSON-RPC, and on the port that was asked for: a node that finds it taken quietly takes
+    /// another one.
     async fn ready(&mut self, from: u64) -> HarnessResult {
-        self.process.wait_for_line("Running JSON-RPC server: addr=", from, START).await?;
-        Ok(())
+        let addresses = self.process.wait_for_line("Running JSON-RPC server: addr=", from, START).await?;
+        if serves(&addresses, self.config.rpc_port) {
+            return Ok(());
+        }
+        self.process.kill();
+        Err(HarnessError::PortTaken { port: self.config.rpc_port, next: "start again" })
     }
 
     /// Address of JSON-RPC.
@@ -132,5 +144,18 @@ impl Node {
     #[must_use]
     pub fn tail(&self) -> String {
         self.process.tail()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_should_be_told_apart_when_a_node_listens_on_another() {
+        assert!(serves("127.0.0.1:9944,", 9944));
+        assert!(serves("127.0.0.1:9944,[::1]:9944", 9944));
+        assert!(!serves("127.0.0.1:39944,[::1]:9944", 9944));
+        assert!(!serves("127.0.0.1:40123,", 9944));
     }
 }

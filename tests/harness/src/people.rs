@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use subxt_signer::sr25519::Keypair;
-use weft::{config::Config, context::Context, keys, output::Output};
+use weft::{context::Context, keys, output::Output};
 use weft_chain::{system, Client, State};
 use weft_protocol::AccountId;
 
-use crate::HarnessResult;
+use crate::{daemon::settings, HarnessResult};
 
 /// Somebody with an account, a folder and a connection of their own.
 pub struct Person {
@@ -28,10 +28,8 @@ impl Person {
     pub fn new(name: &str, dir: &Path, rpc_url: &str) -> HarnessResult<Self> {
         let uri = format!("//{name}");
         let data_dir = dir.join("people").join(name.to_lowercase());
-        let mut config = Config::default();
+        let mut config = settings(&data_dir.join("store"), &[]);
         config.chain.rpc_url = rpc_url.to_string();
-        config.store.path = data_dir.join("store");
-        config.store.reserve_percent = 1;
         let signer = keys::load(&uri, &data_dir, true)?;
         let out = Output { quiet: true, yes: true, ..Output::default() };
         let ctx = Context::new(config, data_dir, out, Some(uri.clone()));

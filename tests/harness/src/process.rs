@@ -5,7 +5,10 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{mpsc, OnceLock},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc, OnceLock,
+    },
     time::{Duration, Instant},
 };
 
@@ -96,20 +99,51 @@ impl Process {
         format!("--- {} ({})\n{}", self.name, self.log.display(), lines.get(from..).unwrap_or_default().join("\n"))
     }
 
+    /// Signals its process group, unless it has ended: its number may be another process's by now.
+    fn signal(&mut self, signal: rustix::process::Signal) {
+        if !self.is_running() {
+            return;
+        }
+        if let Some(group) = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(0)) {
+            // It may end just now; until it is waited for, its number stays its own.
+            let _gone = rustix::process::kill_process_group(group, signal);
+        }
+    }
+
     /// Kills it at once (SIGKILL), as a power cut would.
     pub fn kill(&mut self) {
-        if let Some(group) = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(0)) {
-            // The process may have ended by itself; then there is nothing left to kill.
-            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        self.signal(rustix::process::Signal::KILL);
         let _ended = self.child.wait();
+    }
+
+    /// What Ctrl-C sends (SIGINT).
+    pub fn interrupt(&mut self) {
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    /// What a closed terminal sends (SIGHUP).
+    pub fn hang_up(&mut self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    /// Waits until it has ended by itself, and returns how.
+    pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus, HarnessError> {
+        let start = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) if start.elapsed() <= limit => tokio::time::sleep(Duration::from_millis(20)).await,
+                Ok(None) => {
+                    return Err(HarnessError::Waited { what: format!("{} to end", self.name), log: self.tail() })
+                }
+                Err(e) => return Err(HarnessError::io("wait for", &self.log, e)),
+            }
+        }
     }
 
     /// Asks it to stop (SIGTERM), and kills it when it does not within `limit`.
     pub fn stop(&mut self, limit: Duration) {
-        if let Some(group) = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(0)) {
-            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-        }
+        self.signal(rustix::process::Signal::TERM);
         let start = Instant::now();
         while self.is_running() && start.elapsed() < limit {
             std::thread::sleep(Duration::from_millis(20));
@@ -161,23 +195,64 @@ pub fn guard(parent: &str, program: &Path, args: impl Iterator<Item = std::ffi::
     Command::new(program).args(args).exec()
 }
 
-/// Runs a command to its end and returns its status and both outputs.
-pub async fn run(mut command: Command) -> Result<(ExitStatus, String), HarnessError> {
+/// Runs a command to its end and returns its status and both outputs. What runs longer than `limit` is killed, and so is
+/// what nobody waits for any more.
+pub async fn run(command: Command, limit: Duration) -> Result<(ExitStatus, String), HarnessError> {
     let program = PathBuf::from(command.get_program());
-    let failed = |e| HarnessError::io("run", &program, e);
-    let done = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let done = tokio::time::timeout(limit, command.output())
         .await
-        .map_err(|e| failed(std::io::Error::other(e.to_string())))?
-        .map_err(failed)?;
+        .map_err(|_| HarnessError::Waited {
+            what: format!("{} to end", program.display()),
+            log: format!("it was killed after {} s", limit.as_secs()),
+        })?
+        .map_err(|e| HarnessError::io("run", &program, e))?;
     let mut text = String::from_utf8_lossy(&done.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&done.stderr));
     Ok((done.status, text))
 }
 
-/// A TCP port on loopback that was free a moment ago.
+/// First port that [`free_port`] gives, and how many there are: below the ports that the kernel gives to outgoing
+/// connections and to listeners on port 0, so that none of these takes one before its user does.
+const PORTS: (u16, u16) = (20_000, 12_000);
+
+/// A TCP port on loopback that was free a moment ago. It is given once in this process; other processes start elsewhere.
 pub fn free_port() -> Result<u16, HarnessError> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")
-        .map_err(|e| HarnessError::io("bind a port in", Path::new("127.0.0.1"), e))?;
-    let address = listener.local_addr().map_err(|e| HarnessError::io("read", Path::new("127.0.0.1"), e))?;
-    Ok(address.port())
+    static NEXT: OnceLock<AtomicU32> = OnceLock::new();
+    let next = NEXT.get_or_init(|| AtomicU32::new(std::process::id().wrapping_mul(211)));
+    let (first, count) = PORTS;
+    let mut last = None;
+    for _ in 0..count {
+        let offset = next.fetch_add(1, Ordering::Relaxed) % u32::from(count);
+        let port = first.saturating_add(u16::try_from(offset).unwrap_or(0));
+        match std::net::TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_) => return Ok(port),
+            Err(e) => last = Some(e),
+        }
+    }
+    let error = last.unwrap_or_else(|| std::io::Error::other("no port is left"));
+    Err(HarnessError::io("bind a port in", Path::new("127.0.0.1"), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn run_should_kill_a_command_when_it_takes_too_long() {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        let start = Instant::now();
+        let e = run(command, Duration::from_millis(200)).await.unwrap_err();
+        assert!(matches!(e, HarnessError::Waited { .. }), "{e}");
+        assert!(start.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn free_port_should_give_each_port_once_outside_of_the_kernels_range() {
+        let ports: std::collections::BTreeSet<u16> = (0..50).map(|_| free_port().unwrap()).collect();
+        assert_eq!(ports.len(), 50);
+        assert!(ports.iter().all(|port| (20_000..32_000).contains(port)), "{ports:?}");
+    }
 }

@@ -14,6 +14,15 @@ pub struct Programs {
     dir: PathBuf,
 }
 
+/// Folder of the programs that were built with `program`: tests lie in its subfolder `deps`.
+fn folder_of(program: &Path) -> &Path {
+    let dir = program.parent().unwrap_or(program);
+    match dir.parent() {
+        Some(above) if dir.ends_with("deps") => above,
+        _ => dir,
+    }
+}
+
 impl Programs {
     /// The programs in `dir`; fails when one is missing.
     pub fn new(dir: &Path) -> HarnessResult<Self> {
@@ -27,19 +36,13 @@ impl Programs {
         Ok(Self { dir })
     }
 
-    /// `WEFT_BIN_DIR`, else the debug folder of the target directory that the Makefile uses.
+    /// The programs in `WEFT_BIN_DIR`, else those that were built with this one.
     pub fn from_env() -> HarnessResult<Self> {
         if let Some(dir) = std::env::var_os("WEFT_BIN_DIR") {
             return Self::new(Path::new(&dir));
         }
-        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from).or_else(|| {
-            let cache = std::env::var_os("XDG_CACHE_HOME")
-                .map(PathBuf::from)
-                .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
-            Some(cache.join("weft").join("target"))
-        });
-        let target = target.ok_or_else(|| HarnessError::failed("neither WEFT_BIN_DIR nor HOME is set"))?;
-        Self::new(&target.join("debug"))
+        let program = std::env::current_exe().map_err(|e| HarnessError::io("find", Path::new("this program"), e))?;
+        Self::new(folder_of(&program))
     }
 
     /// A program by name.
@@ -76,5 +79,16 @@ impl Programs {
         }
         // Outputs go into files.
         command.env("NO_COLOR", "1");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_should_be_that_of_the_build_when_a_test_asks() {
+        assert_eq!(folder_of(Path::new("/t/debug/deps/it-0123")), Path::new("/t/debug"));
+        assert_eq!(folder_of(Path::new("/t/debug/weft-demo")), Path::new("/t/debug"));
     }
 }

@@ -4,9 +4,11 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{json, Value};
 use tokio::time::Instant;
+use weft_protocol::economics::Timers;
 
 use crate::{
     genesis::Genesis,
+    http,
     node::{Node, NodeConfig},
     process::free_port,
     HarnessError, HarnessResult, Programs,
@@ -41,13 +43,17 @@ pub async fn start(programs: &Programs, dir: &Path) -> HarnessResult<Vec<Node>> 
     Ok(nodes)
 }
 
+/// The shortest timer in which a daemon must answer.
+#[must_use]
+pub fn answers(t: &Timers) -> u32 {
+    [t.run, t.audit, t.reveal, t.response, t.data, t.jury].into_iter().min().unwrap_or_default()
+}
+
 /// A JSON-RPC call over HTTP.
 pub async fn rpc(url: &str, method: &str, params: Value) -> HarnessResult<Value> {
     let url = url.replacen("ws://", "http://", 1);
-    let failed = |e: reqwest::Error| HarnessError::Http { url: url.clone(), reason: e.to_string() };
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-    let client = reqwest::Client::new();
-    let mut answer: Value = client.post(&url).json(&body).send().await.map_err(failed)?.json().await.map_err(failed)?;
+    let mut answer = http::post(&url, &body).await?;
     answer
         .get_mut("result")
         .map(Value::take)

@@ -22,6 +22,14 @@ use crate::{
 /// Longest wait for settlement: some epochs on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 
+/// Longest wait for one answer on a busy machine.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Bounds on the shares of right answers, in per cent: of the base model at most, of the tuned model on trained and on
+/// held-out phrasings at least. The aims of the shipped base model and its recipe.
+const BASE_AT_MOST: usize = 2;
+const TRAINED_AT_LEAST: usize = 95;
+const HELDOUT_AT_LEAST: usize = 60;
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -62,6 +70,34 @@ impl Share {
         };
         Self { trained: count(true), heldout: count(false) }
     }
+
+    /// Whether a share is at least so many per cent.
+    fn reaches((right, of): (usize, usize), percent: usize) -> bool {
+        right.saturating_mul(100) >= of.saturating_mul(percent)
+    }
+
+    /// Whether a share is at most so many per cent.
+    fn within((right, of): (usize, usize), percent: usize) -> bool {
+        right.saturating_mul(100) <= of.saturating_mul(percent)
+    }
+}
+
+/// An error unless the model learned what its data teach and its base did not know it.
+fn ensure_learned(before: Share, after: Share) -> HarnessResult {
+    ensure(Share::within(before.trained, BASE_AT_MOST) && Share::within(before.heldout, BASE_AT_MOST), || {
+        format!(
+            "the base model knows the answers already: {} right on trained phrasings, {} on held-out ones; at most {BASE_AT_MOST} % are expected",
+            share(before.trained),
+            share(before.heldout)
+        )
+    })?;
+    ensure(Share::reaches(after.trained, TRAINED_AT_LEAST) && Share::reaches(after.heldout, HELDOUT_AT_LEAST), || {
+        format!(
+            "the model has not learned enough: {} right on trained phrasings, {} on held-out ones; at least {TRAINED_AT_LEAST} % and {HELDOUT_AT_LEAST} % are expected",
+            share(after.trained),
+            share(after.heldout)
+        )
+    })
 }
 
 /// `17 of 20 (85 %)`.
@@ -85,7 +121,10 @@ impl Scenario {
                 max_tokens: self.plan.max_tokens,
                 temperature: 0.0,
             };
-            let answer = chat::ask(&ask, &mut |_| ()).await?;
+            let mut silent = |_: &str| ();
+            let answer = tokio::time::timeout(ANSWER, chat::ask(&ask, &mut silent)).await.map_err(|_| {
+                HarnessError::Waited { what: format!("an answer to '{}'", question.question), log: url.clone() }
+            })??;
             replies.push(Reply {
                 question: question.clone(),
                 text: answer.text.trim().to_string(),
@@ -176,6 +215,10 @@ impl Scenario {
             weft::output::weft(self.fees)
         ));
         self.report.add("paid answers", start.elapsed());
+        // A random base learns the machinery of a job in twelve steps, not facts: the small plan measures nothing.
+        if !self.plan.measured.is_empty() {
+            ensure_learned(self.share_before, self.share_after)?;
+        }
         Ok(())
     }
 
@@ -259,5 +302,24 @@ fn one_line(text: &str) -> String {
         "(nothing)".into()
     } else {
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn learning_should_be_refused_when_a_share_misses_its_bound() {
+        let before = Share { trained: (3, 180), heldout: (1, 60) };
+        let after = Share { trained: (171, 180), heldout: (36, 60) };
+        // GIVEN shares on their bounds, THEN they hold; WHEN one of them misses its bound, THEN the error names it.
+        assert!(ensure_learned(before, after).is_ok());
+        let knows = ensure_learned(Share { trained: (4, 180), ..before }, after).unwrap_err().to_string();
+        assert!(knows.contains("4 of 180"), "{knows}");
+        let trained = ensure_learned(before, Share { trained: (170, 180), ..after }).unwrap_err().to_string();
+        assert!(trained.contains("170 of 180"), "{trained}");
+        let heldout = ensure_learned(before, Share { heldout: (35, 60), ..after }).unwrap_err().to_string();
+        assert!(heldout.contains("35 of 60"), "{heldout}");
     }
 }

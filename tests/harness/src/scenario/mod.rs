@@ -78,10 +78,20 @@ impl Cast {
 pub struct Money {
     /// Everybody's free and held money, in the order of [`Cast::all`].
     pub people: Vec<u128>,
+    /// Free and held money of the development accounts that sign beside them: Alice and Bob.
+    pub others: u128,
     /// Treasury, stakers' pot, revenue pot.
     pub pots: [u128; 3],
     /// Money that exists.
     pub issuance: u128,
+}
+
+impl Money {
+    /// Money of everybody who takes part, the pots included.
+    #[must_use]
+    pub fn sum(&self) -> u128 {
+        self.people.iter().chain(&self.pots).fold(self.others, |sum, units| sum.saturating_add(*units))
+    }
 }
 
 /// A contribution of the scenario.
@@ -170,11 +180,12 @@ impl Scenario {
         for person in self.cast.all() {
             people.push(person.total(state).await?);
         }
+        let others = self.net.root.total(state).await? + self.net.person("Bob")?.total(state).await?;
         let mut pots = [0; 3];
         for (sum, id) in pots.iter_mut().zip([TREASURY, STAKERS, REVENUE]) {
             *sum = system::balance(state, &pot(id)).await?.total();
         }
-        Ok(Money { people, pots, issuance: system::total_issuance(state).await? })
+        Ok(Money { people, others, pots, issuance: system::total_issuance(state).await? })
     }
 
     /// Blob folders of the contributors.

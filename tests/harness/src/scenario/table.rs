@@ -1,4 +1,4 @@
-//! The account of everything: fees in equal payouts out to the unit, and who got what.
+//! The account of everything: fees in equal payouts out to the unit, every balance is explained, and who got what.
 
 use weft::output::{table, weft};
 use weft_chain::{attribution, rewards};
@@ -8,7 +8,13 @@ use weft_protocol::{
 };
 
 use super::{name_of, Money, Scenario};
-use crate::{ensure, ledger::Ledger, report::seconds, HarnessError, HarnessResult};
+use crate::{
+    ensure,
+    ledger::Ledger,
+    people::{pot, REVENUE, TREASURY},
+    report::seconds,
+    HarnessError, HarnessResult,
+};
 
 /// A contributor's part in the model.
 #[derive(Clone, Debug)]
@@ -40,6 +46,9 @@ pub struct Settled {
     pub shares: [u128; 5],
     /// Of the data share: contributors, Datanet owners, curators.
     pub data: [u128; 3],
+    /// Of the contributors' part: units that no claim could take because a unit cannot be divided. They went to the
+    /// treasury with the last claim of each part.
+    pub rounding: u128,
 }
 
 impl Settled {
@@ -49,13 +58,33 @@ impl Settled {
         self.fees + self.licences
     }
 
-    /// What went out of them, claims included.
+    /// Units of all claims, from the blocks.
     #[must_use]
-    pub fn paid_out(&self) -> u128 {
+    pub fn claims(&self) -> u128 {
+        self.ledger.claims.iter().map(|(_, units)| units).sum()
+    }
+
+    /// Where the money of settlements went: who, and how much.
+    #[must_use]
+    pub fn payments(&self) -> Vec<(&'static str, u128)> {
         let [treasury, stakers, owner, oracle, _] = self.shares;
         let [_, owners, curators] = self.data;
-        let claims: u128 = self.ledger.claims.iter().map(|(_, units)| units).sum();
-        treasury + stakers + owner + oracle + owners + curators + claims
+        vec![
+            ("contributors", self.claims()),
+            ("Datanet owners", owners),
+            ("curators", curators),
+            ("model owner", owner),
+            ("oracle", oracle),
+            ("stakers", stakers),
+            ("treasury", treasury),
+            ("rounding (treasury)", self.rounding),
+        ]
+    }
+
+    /// What went out of them: the sum of all payments.
+    #[must_use]
+    pub fn paid_out(&self) -> u128 {
+        self.payments().iter().map(|(_, units)| units).sum()
     }
 }
 
@@ -74,6 +103,7 @@ impl Scenario {
         let ledger = Ledger::read(&self.net.node.url(), state.head.number).await?;
         let (mut fees, mut licences) = (0u128, 0u128);
         let (mut shares, mut data, mut dust) = ([0u128; 5], [0u128; 3], 0u128);
+        let mut leaves = 0u128;
         let now = rewards::epoch(&state, self.model).await?.unwrap_or_default();
         for epoch in 0..=now {
             let Some(s) = rewards::settlement(&state, self.model, epoch).await? else { continue };
@@ -101,6 +131,7 @@ impl Scenario {
                     )
                 })?;
                 dust += part.contributors - part.claimed.min(part.contributors);
+                leaves += u128::from(part.claimed_leaves);
             }
             ensure(parts == s.shares.data, || {
                 format!("epoch {epoch}: the parts sum to {parts}, not {}", s.shares.data)
@@ -109,16 +140,19 @@ impl Scenario {
         ensure(fees == self.fees, || format!("{fees} are settled for answers of {}", self.fees))?;
         ensure(dust == 0, || format!("{dust} units of claimed parts are left over"))?;
         let payouts = self.payouts(&state, &ledger).await?;
-        let settled = Settled { after, ledger, payouts, fees, licences, shares, data };
-
-        // Claims of a part with all its leaves leave rounding dust to the treasury, in the same call.
-        let claims: u128 = settled.ledger.claims.iter().map(|(_, units)| units).sum();
-        let [contributors, _, _] = settled.data;
+        // Each claim is rounded down by less than a unit; the last claim of a part leaves the rest to the treasury.
+        let [contributors, _, _] = data;
+        let claims: u128 = ledger.claims.iter().map(|(_, units)| units).sum();
         let rounding = contributors
             .checked_sub(claims)
             .ok_or_else(|| HarnessError::failed(format!("{claims} were claimed of {contributors}")))?;
-        let (paid_in, paid_out) = (settled.paid_in(), settled.paid_out() + rounding);
+        ensure(rounding < leaves.max(1), || {
+            format!("{rounding} units of the contributors' {contributors} went to nobody, {leaves} leaves were claimed")
+        })?;
+        let settled = Settled { after, ledger, payouts, fees, licences, shares, data, rounding };
+        let (paid_in, paid_out) = (settled.paid_in(), settled.paid_out());
         ensure(paid_in == paid_out, || format!("{paid_in} came in, {paid_out} went out"))?;
+        self.check_balances(&settled)?;
         let ([_, _, pot_before], [_, _, pot_after]) = (self.before.pots, settled.after.pots);
         ensure(pot_before == pot_after, || format!("the revenue pot held {pot_before} before and {pot_after} after"))?;
         let expected = self.before.issuance - settled.ledger.burned();
@@ -126,6 +160,41 @@ impl Scenario {
             format!("{} units exist, {expected} are expected", settled.after.issuance)
         })?;
         Ok(settled)
+    }
+
+    /// Explains balances by the events of the blocks, to the unit: of the contributors, of treasury and stakers' pot, and
+    /// of everybody together.
+    fn check_balances(&self, s: &Settled) -> HarnessResult {
+        let revenue = pot(REVENUE);
+        // Contributors come first in the cast. Deposits stay theirs: held money is counted.
+        for ((person, before), after) in self.cast.contributors.iter().zip(&self.before.people).zip(&s.after.people) {
+            let fees = s.ledger.paid_fees(&person.account);
+            let claimed = s.ledger.claimed(&person.account);
+            let given = s.ledger.given(&person.account, &revenue);
+            ensure(after + fees == before + claimed + given, || {
+                format!(
+                    "{} had {before}, claimed {claimed}, was given {given}, paid {fees} for transactions and has {after}",
+                    person.name
+                )
+            })?;
+        }
+        let [share, stakers, _, _, _] = s.shares;
+        let ([treasury_before, stakers_before, _], [treasury, stakers_after, _]) = (self.before.pots, s.after.pots);
+        let fees = s.ledger.treasury_fees();
+        let slashed = s.ledger.paid_by_slashes(&pot(TREASURY));
+        ensure(treasury == treasury_before + share + s.rounding + fees + slashed, || {
+            format!(
+                "the treasury had {treasury_before}, got {share} of fees, {} of rounding, {fees} of transactions, {slashed} of slashes and has {treasury}",
+                s.rounding
+            )
+        })?;
+        ensure(stakers_after == stakers_before + stakers, || {
+            format!("the stakers' pot had {stakers_before}, got {stakers} and has {stakers_after}")
+        })?;
+        let (before, after, burned) = (self.before.sum(), s.after.sum(), s.ledger.burned());
+        ensure(before == after + burned, || {
+            format!("everybody together had {before} and has {after}, {burned} were burned")
+        })
     }
 
     async fn payouts(&self, state: &weft_chain::State, ledger: &Ledger) -> HarnessResult<Vec<Payout>> {
@@ -191,19 +260,19 @@ impl Scenario {
         }
         println!("Attribution by training weights (exact replay)\n{}", table(&rows));
 
-        let [treasury, stakers, owner, oracle, _] = s.shares;
-        let [contributors, owners, curators] = s.data;
-        let rows = vec![
-            row(&["in", "", "out", ""]),
-            vec!["fees of answers".into(), weft(s.fees), "contributors".into(), weft(contributors)],
-            vec!["licences".into(), weft(s.licences), "Datanet owners".into(), weft(owners)],
-            vec![String::new(), String::new(), "curators".into(), weft(curators)],
-            vec![String::new(), String::new(), format!("model owner ({})", self.cast.builder.name), weft(owner)],
-            vec![String::new(), String::new(), format!("oracle ({})", self.cast.oracle.name), weft(oracle)],
-            vec![String::new(), String::new(), "treasury".into(), weft(treasury)],
-            vec![String::new(), String::new(), "stakers".into(), weft(stakers)],
-            vec!["sum".into(), weft(s.paid_in()), "sum".into(), weft(s.paid_in())],
-        ];
+        let mut rows = vec![row(&["in", "", "out", ""])];
+        let mut income = [("fees of answers", s.fees), ("licences", s.licences)].into_iter();
+        for (to, units) in s.payments() {
+            let (from, amount) =
+                income.next().map_or_else(Default::default, |(from, units)| (from.to_string(), weft(units)));
+            let to = match to {
+                "model owner" => format!("model owner ({})", self.cast.builder.name),
+                "oracle" => format!("oracle ({})", self.cast.oracle.name),
+                _ => to.to_string(),
+            };
+            rows.push(vec![from, amount, to, weft(units)]);
+        }
+        rows.push(vec!["sum".into(), weft(s.paid_in()), "sum".into(), weft(s.paid_out())]);
         println!("Fees in = payouts out, to the unit\n{}", table(&rows));
         println!(
             "Issuance {} before, {} after, {} burned by slashes ({} slashes)\n",
