@@ -10,7 +10,8 @@ use std::{
 use clap::Parser;
 use tokio::signal::unix::{signal, SignalKind};
 use weft_harness::{
-    daemon::RESERVE_PERCENT, process, HarnessError, HarnessResult, NetworkConfig, Plan, Ports, Programs, Scenario,
+    daemon::{self, RESERVE_PERCENT},
+    process, HarnessError, HarnessResult, NetworkConfig, Plan, Ports, Programs, Scenario,
 };
 
 /// Runs Weft's main job: contributors' records, training on a chain, audit by re-execution, paid answers, claims.
@@ -86,6 +87,42 @@ fn main() -> ExitCode {
             }
         }
     })
+}
+
+/// Prints commands that work as they stand, with a settings file that names node, blobs and bases of this stack.
+fn try_it(programs: &Programs, scenario: &Scenario, dir: &Path, fixtures: &Path) -> HarnessResult {
+    let you = dir.join("you");
+    std::fs::create_dir_all(&you).map_err(|e| HarnessError::io("create", &you, e))?;
+    let mut blobs: Vec<PathBuf> = Vec::new();
+    for part in ["daemons", "people"] {
+        let folder = dir.join(part);
+        let entries = std::fs::read_dir(&folder).map_err(|e| HarnessError::io("read", &folder, e))?;
+        blobs.extend(entries.flatten().map(|e| e.path().join("store")).filter(|store| store.is_dir()));
+    }
+    blobs.sort();
+    let mut settings = daemon::settings(&you.join("store"), &blobs);
+    settings.chain.rpc_url = scenario.net.node.url();
+    settings.oracle.base_models = vec![fixtures.join("base"), fixtures.join("tiny-base")];
+    let file = you.join("weft.toml");
+    daemon::write_settings(&settings, &file)?;
+    let weft = format!(
+        "{} --config {} --data-dir {}",
+        programs.path("weft").display(),
+        file.display(),
+        you.display()
+    );
+    let (oracle, model, job) = (scenario.net.daemon("Oracle")?.url(), scenario.model, scenario.job);
+    println!(
+        "\nTry, in another terminal (the first line asks the model, the second recomputes its training run):
+  OPENAI_API_KEY={} {weft} chat {model} --url {oracle}
+  {weft} verify run {job}
+  {weft} job show {job}
+  {weft} reward show --account //Contributor1 --daemon {oracle}
+  {weft} model export {model} {}\n\nCtrl-C ends everything.",
+        scenario.key.0,
+        you.join("adapter").display()
+    );
+    Ok(())
 }
 
 /// Resolves at Ctrl-C, at SIGTERM, and when the terminal is closed: what was started runs in process groups of its own and
@@ -167,13 +204,7 @@ async fn run_in(args: &Args, programs: &Programs, dir: &Path, held: &AtomicBool)
         scenario.net.daemon("Verifier")?.url(),
         dir.display()
     );
-    println!(
-        "\nTry:\n  OPENAI_API_KEY={} {} chat {} --url {}\n\nCtrl-C ends everything.",
-        scenario.key.0,
-        programs.path("weft").display(),
-        scenario.model,
-        scenario.net.daemon("Oracle")?.url()
-    );
+    try_it(programs, &scenario, dir, &fixtures)?;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         if !scenario.net.node.is_running() {
