@@ -83,6 +83,7 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Configuration file [default: /etc/weft/weft.toml or ~/.config/weft/weft.toml].
     #[arg(long, global = true, value_name = "FILE")]
@@ -205,7 +206,7 @@ pub struct Dev {
 pub enum Datanet {
     /// Create a Datanet.
     #[command(
-        after_help = "Example: weft datanet create \"Capitals of the world\" --card README.md --curator 5Grwva… --account me"
+        after_help = "Example: weft datanet create \"Capitals of the world\" --card README.md --curator ADDRESS --account me"
     )]
     Create {
         /// Name, 1–64 bytes.
@@ -216,9 +217,9 @@ pub enum Datanet {
         /// Markdown card: what is in it, from where, under which terms.
         #[arg(long, value_name = "FILE")]
         card: PathBuf,
-        /// Equal curator votes that decide; 0: the owner decides.
-        #[arg(long, default_value_t = 1)]
-        threshold: u8,
+        /// Equal curator votes that decide; 0: the owner decides [default: 1 with curators, 0 without].
+        #[arg(long)]
+        threshold: Option<u8>,
         /// Curators.
         #[arg(long = "curator", value_name = "ACCOUNT")]
         curators: Vec<String>,
@@ -233,7 +234,7 @@ pub enum Datanet {
         datanet: u32,
     },
     /// Replace the curators.
-    #[command(after_help = "Example: weft datanet curators 0 5Grwva… 5FHneW… --account me")]
+    #[command(after_help = "Example: weft datanet curators 0 ADDRESS ADDRESS --account me")]
     Curators {
         /// Number.
         datanet: u32,
@@ -526,6 +527,9 @@ pub enum Apikey {
         /// Days until it expires.
         #[arg(long, default_value_t = 90)]
         days: u32,
+        /// Make a key that never expires.
+        #[arg(long, conflicts_with = "days")]
+        no_expiry: bool,
         /// Write the secret into this file (mode 0600) instead of printing it.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -534,7 +538,7 @@ pub enum Apikey {
     #[command(after_help = "Example: weft apikey list --account me")]
     List,
     /// Revoke a key.
-    #[command(after_help = "Example: weft apikey revoke 0x… --account me")]
+    #[command(after_help = "Example: weft apikey revoke KEY --account me")]
     Revoke {
         /// Public key, hex.
         #[arg(value_parser = parse_hash)]
@@ -546,7 +550,7 @@ pub enum Apikey {
 #[derive(Subcommand, Debug)]
 pub enum Budget {
     /// Open a budget at an oracle.
-    #[command(after_help = "Example: weft budget open 5Grwva… 10 --account me")]
+    #[command(after_help = "Example: weft budget open ADDRESS 10 --account me")]
     Open {
         /// The oracle.
         oracle: String,
@@ -555,7 +559,7 @@ pub enum Budget {
         amount: u128,
     },
     /// Add to a budget.
-    #[command(after_help = "Example: weft budget top-up 5Grwva… 5 --account me")]
+    #[command(after_help = "Example: weft budget top-up ADDRESS 5 --account me")]
     TopUp {
         /// The oracle.
         oracle: String,
@@ -564,13 +568,13 @@ pub enum Budget {
         amount: u128,
     },
     /// Close a budget; the rest can be taken out once it unlocks, by the same command.
-    #[command(after_help = "Example: weft budget close 5Grwva… --account me")]
+    #[command(after_help = "Example: weft budget close ADDRESS --account me")]
     Close {
         /// The oracle.
         oracle: String,
     },
     /// Show a budget.
-    #[command(after_help = "Example: weft budget show 5Grwva… --account me")]
+    #[command(after_help = "Example: weft budget show ADDRESS --account me")]
     Show {
         /// The oracle.
         oracle: String,
@@ -631,7 +635,7 @@ pub enum Reward {
         daemon: Vec<String>,
     },
     /// Claim everything that is due.
-    #[command(after_help = "Example: weft reward claim --for 5Grwva… --account me")]
+    #[command(after_help = "Example: weft reward claim --for ADDRESS --account me")]
     Claim {
         /// Account that is paid [default: --account]; anyone may claim for anyone.
         #[arg(long = "for", value_name = "ACCOUNT")]
@@ -676,7 +680,7 @@ pub enum Oracle {
     #[command(after_help = "Example: weft oracle resume --account me")]
     Resume,
     /// Stake, duties and their deadlines.
-    #[command(after_help = "Example: weft oracle status --for 5Grwva…")]
+    #[command(after_help = "Example: weft oracle status --for ADDRESS")]
     Status {
         /// Account [default: --account].
         #[arg(long = "for", value_name = "ACCOUNT")]

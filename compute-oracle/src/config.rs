@@ -87,13 +87,22 @@ pub struct OracleConfig {
     pub base_models: Vec<PathBuf>,
     /// Worker threads; 0 takes all cores.
     pub threads: usize,
+    /// Runs computed at a time; those due first begin first.
+    pub computations: usize,
     /// Instruction set: auto, scalar, avx2 or avx512. Results are equal bit for bit.
     pub isa: String,
 }
 
 impl Default for OracleConfig {
     fn default() -> Self {
-        Self { take_jobs: true, key_file: String::new(), base_models: Vec::new(), threads: 0, isa: "auto".into() }
+        Self {
+            take_jobs: true,
+            key_file: String::new(),
+            base_models: Vec::new(),
+            threads: 0,
+            computations: 2,
+            isa: "auto".into(),
+        }
     }
 }
 

@@ -32,6 +32,14 @@ pub struct Context {
     signed: Mutex<Vec<Value>>,
 }
 
+/// Refuses an address at which no node can answer, before anything waits for it.
+pub(crate) fn node_url(url: &str) -> CliResult {
+    if url.starts_with("ws://") || url.starts_with("wss://") {
+        return Ok(());
+    }
+    Err(CliError::usage(format!("'{url}' is no address of a node"), "use ws:// or wss://, such as ws://127.0.0.1:9944"))
+}
+
 impl Context {
     /// A context over a configuration; nothing is opened yet.
     #[must_use]
@@ -61,6 +69,7 @@ impl Context {
         self.chain
             .get_or_try_init(|| async {
                 let chain = &self.config.chain;
+                node_url(&chain.rpc_url)?;
                 Ok(Client::connect_to(&chain.rpc_url, chain.pinned()?).await?)
             })
             .await
@@ -113,14 +122,12 @@ impl Context {
                 "  fee {}, deposit {}, free balance after {}",
                 weft(fee),
                 weft(*held),
-                left.map_or_else(|| "below zero".to_string(), weft)
+                left.map_or_else(|| format!("not enough: {} are free", weft(before.free)), weft)
             ));
             self.out.announce(&text);
-            let args: serde_json::Map<String, Value> =
-                arguments.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
             shown.push(json!({
                 "call": call.title(),
-                "args": args,
+                "args": call.describe_json(&state)?,
                 "call_data": format!("0x{}", hex::encode(call.encoded(&state)?)),
                 "account": keys::address(&who),
                 "fee": fee.to_string(),

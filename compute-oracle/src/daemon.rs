@@ -22,6 +22,8 @@ use crate::{
     serving::Serving,
 };
 
+/// Proofs of claims that are put together at a time, for anybody who asks: each reads all owner leaves of a model.
+const PROOFS: usize = 4;
 /// How long open connections may hold up the end.
 const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -131,6 +133,8 @@ pub struct App {
     pub signer: Option<Keypair>,
     /// Configuration.
     pub config: Config,
+    /// The turn to put a proof together.
+    pub proofs: tokio::sync::Semaphore,
 }
 
 /// Instruction set and threads of the configuration.
@@ -180,10 +184,22 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
         Some(keys::load(&config.oracle.key_file, &data_dir, client.is_development())?)
     };
     let me = signer.as_ref().map_or([0; 32], |s| s.public_key().0);
-    let payments = Arc::new(Payments::new(db.clone(), Arc::clone(&client), me));
+    let payments = Arc::new(Payments::new(db.clone(), client.genesis(), me));
     let progress = Progress::new(db.clone(), Arc::clone(&payments));
-    let computations = Computations::default();
+    let computations = Computations::up_to(config.oracle.computations);
     let (stop, stopped) = watch::channel(false);
+    let stop = Arc::new(stop);
+    // Before anything works: a daemon whose port is taken ends without a trace.
+    let listen = config.server.listen.clone();
+    let listener = tokio::net::TcpListener::bind(&listen).await.map_err(|e| {
+        CliError::new(
+            Exit::Failed,
+            "port_taken",
+            format!("cannot listen on {listen}: {e}"),
+            "stop the program that uses the port, or choose another with --listen",
+        )
+    })?;
+    let address: SocketAddr = listener.local_addr()?;
 
     let serving = signer.as_ref().map(|s| {
         Arc::new(Serving::start(
@@ -196,9 +212,13 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
         ))
     });
     let mut chain_thread = None;
+    // Its sender lives as long as the chain thread.
+    let (alive, dead) = tokio::sync::oneshot::channel::<()>();
+    let mut dead = Some(dead);
     if let (Some(signer), Some(serving)) = (&signer, &serving) {
         let work = Work {
-            client: Arc::clone(&client),
+            // A connection that its own runtime drives: requests over HTTP must not hold up what is due.
+            client: Arc::new(client.apart()),
             signer: signer.clone(),
             store: store.clone(),
             db: db.clone(),
@@ -213,35 +233,37 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
             tamper: options.tamper,
         };
         let stopped = stopped.clone();
+        let (begun, begins) = tokio::sync::oneshot::channel::<std::io::Result<()>>();
         let thread = std::thread::Builder::new().name("chain".into()).spawn(move || {
+            // Dropped however this ends, by a panic too.
+            let _alive = alive;
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(DutyLoop::new(work).run(stopped)),
-                Err(e) => tracing::error!("the chain thread has no runtime: {e}"),
+                Ok(runtime) => {
+                    let _nobody_waits = begun.send(Ok(()));
+                    runtime.block_on(DutyLoop::new(work).run(stopped));
+                }
+                Err(e) => {
+                    let _nobody_waits = begun.send(Err(e));
+                }
             }
         })?;
+        begins.await.map_err(|_| chain_thread_ended())??;
         chain_thread = Some(thread);
+    } else {
+        dead = None;
     }
 
-    let listen = config.server.listen.clone();
-    let app = Arc::new(App { client, db: db.clone(), store, progress, serving, payments, signer, config });
-    let listener = tokio::net::TcpListener::bind(&listen).await.map_err(|e| {
-        CliError::new(
-            Exit::Failed,
-            "port_taken",
-            format!("cannot listen on {listen}: {e}"),
-            "stop the program that uses the port, or choose another with --listen",
-        )
-    })?;
-    let address: SocketAddr = listener.local_addr()?;
+    let proofs = tokio::sync::Semaphore::new(PROOFS);
+    let app = Arc::new(App { client, db: db.clone(), store, progress, serving, payments, signer, config, proofs });
     tracing::info!("HTTP API on http://{address}");
     // Scripts wait for this line.
     println!("listening http://{address}");
-    let runs = computations.clone();
+    let (runs, ending) = (computations.clone(), Arc::clone(&stop));
     let shutdown = async move {
         wait_for_signal().await;
         tracing::info!("stopping: finishing the step, writing a checkpoint");
         runs.stop();
-        let _nobody_waits = stop.send(true);
+        let _nobody_waits = ending.send(true);
         tokio::spawn(async {
             wait_for_signal().await;
             tracing::warn!("stopped by a second signal; a run goes on from its last checkpoint at the next start");
@@ -254,11 +276,31 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
         let _closed = ended.changed().await;
         tokio::time::sleep(LAST_ANSWERS).await;
     };
+    let asked = stopped.clone();
+    let died = async move {
+        match dead {
+            Some(dead) => {
+                // Nothing is ever sent: this ends with the thread.
+                let _closed = dead.await;
+            }
+            None => std::future::pending().await,
+        }
+        if *asked.borrow() {
+            // It ended as it was told to.
+            std::future::pending::<()>().await;
+        }
+    };
+    let mut outcome = Ok(());
     let server = axum::serve(listener, http::router(Arc::clone(&app))).with_graceful_shutdown(shutdown);
     tokio::select! {
-        done = std::future::IntoFuture::into_future(server) => done.map_err(CliError::from)?,
+        done = std::future::IntoFuture::into_future(server) => outcome = done.map_err(CliError::from),
+        // Without it every duty is missed in silence: whoever supervises this process starts it again.
+        () = died => outcome = Err(chain_thread_ended()),
         () = late => tracing::warn!("open connections are cut: their answers take too long"),
     }
+    // However it came to this, runs write their checkpoints.
+    computations.stop();
+    let _nobody_waits = stop.send(true);
     let ended = tokio::task::spawn_blocking(move || {
         if chain_thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the chain thread ended with a panic");
@@ -270,7 +312,16 @@ pub async fn serve(config: Config, data_dir: std::path::PathBuf, options: Option
         tracing::error!("the last checkpoints may be missing: {e}");
     }
     db.close().await;
-    Ok(())
+    outcome
+}
+
+fn chain_thread_ended() -> CliError {
+    CliError::new(
+        Exit::Failed,
+        "chain_thread",
+        "the thread that does what the chain expects has ended",
+        "read the log, report it, and start the daemon again: runs go on from their last checkpoints",
+    )
 }
 
 /// A data folder belongs to one chain.

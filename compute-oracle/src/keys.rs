@@ -35,10 +35,11 @@ pub fn address(account: &[u8; 32]) -> String {
     subxt_signer::sr25519::PublicKey(*account).to_account_id().to_string()
 }
 
-/// Reads an SS58 address, a `0x` hex account, or a development name when `development`.
-pub fn parse_account(text: &str, development: bool) -> CliResult<[u8; 32]> {
+/// Reads an SS58 address, a `0x` hex account, or the name of a development account. Its address is known on every chain;
+/// only its signature is refused outside development chains.
+pub fn parse_account(text: &str) -> CliResult<[u8; 32]> {
     if text.starts_with("//") {
-        return Ok(from_uri(text, development)?.public_key().0);
+        return Ok(named(text)?.public_key().0);
     }
     if let Some(digits) = text.strip_prefix("0x") {
         let mut account = [0u8; 32];
@@ -59,8 +60,24 @@ fn from_uri(uri: &str, development: bool) -> CliResult<Keypair> {
             "make a key with `weft key generate` and name its file with --account",
         ));
     }
+    named(uri)
+}
+
+/// The key pair that belongs to `//Name`, on whatever chain.
+fn named(uri: &str) -> CliResult<Keypair> {
     let parsed = SecretUri::from_str(uri).map_err(|e| CliError::usage(format!("{uri}: {e}"), "write //Name"))?;
     Keypair::from_uri(&parsed).map_err(|e| CliError::usage(format!("{uri}: {e}"), "write //Name"))
+}
+
+/// No key has this name, or no file this path.
+pub(crate) fn no_key(name: &str, data_dir: &Path) -> CliError {
+    let path = key_path(data_dir, name);
+    let cause = if path == Path::new(name) {
+        format!("there is no key file {name}")
+    } else {
+        format!("no key of the name {name} is in {}", data_dir.join("keys").display())
+    };
+    CliError::not_found(cause, "make one with `weft key generate NAME`, or name another")
 }
 
 fn passphrase(confirm: bool) -> CliResult<String> {
@@ -92,6 +109,22 @@ pub fn key_path(data_dir: &Path, name: &str) -> PathBuf {
     } else {
         data_dir.join("keys").join(format!("{name}.json"))
     }
+}
+
+/// Where a new key of this name goes: a name without folders, or a path that ends in `.json`.
+pub fn new_key_path(data_dir: &Path, name: &str) -> CliResult<PathBuf> {
+    let path = Path::new(name);
+    let named_file = name.ends_with(".json") && path.file_stem().is_some_and(|stem| stem != ".json");
+    let plain = !name.is_empty()
+        && !name.starts_with(['.', '-'])
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if named_file || plain {
+        return Ok(key_path(data_dir, name));
+    }
+    Err(CliError::usage(
+        format!("'{name}' is no name for a key"),
+        "take letters, digits, '-', '_' and '.', or a path that ends in .json",
+    ))
 }
 
 /// Makes a new key. Refuses to overwrite a file.
@@ -168,11 +201,9 @@ pub fn load(account: &str, data_dir: &Path, development: bool) -> CliResult<Keyp
         return from_uri(account, development);
     }
     let path = key_path(data_dir, account);
-    let text = std::fs::read_to_string(&path).map_err(|e| {
-        CliError::not_found(
-            format!("no key file {}: {e}", path.display()),
-            "make one with `weft key generate NAME`, or name a file with --account",
-        )
+    let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => no_key(account, data_dir),
+        _ => CliError::io("read", &path)(e),
     })?;
     let file: KeyFile = serde_json::from_str(&text).map_err(|e| {
         CliError::usage(format!("{} is not a key file: {e}", path.display()), "restore it from your backup")
@@ -215,7 +246,7 @@ mod tests {
         let made = generate(&path, false).unwrap();
         let pair = load("me", dir.path(), false).unwrap();
         assert_eq!(address(&pair.public_key().0), made);
-        assert_eq!(parse_account(&made, false).unwrap(), pair.public_key().0);
+        assert_eq!(parse_account(&made).unwrap(), pair.public_key().0);
         assert!(generate(&path, false).is_err(), "a key is never overwritten");
         assert_eq!(load("me", dir.path(), false).unwrap().public_key().0, pair.public_key().0);
         use std::os::unix::fs::PermissionsExt;
@@ -227,6 +258,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(load("//Alice", dir.path(), false).unwrap_err().exit, Exit::NotPermitted);
         assert!(load("//Alice", dir.path(), true).is_ok());
+    }
+
+    #[test]
+    fn development_account_should_have_its_address_when_nothing_is_signed() {
+        let alice = parse_account("//Alice").unwrap();
+        assert_eq!(address(&alice), "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+    }
+
+    #[test]
+    fn key_should_be_refused_when_its_name_is_no_name() {
+        let dir = Path::new("/data");
+        for bad in ["", ".", "..", "../evil", "a/b", ".json", "a/.json", "a b", "//Alice", "-x"] {
+            let refused = new_key_path(dir, bad).unwrap_err();
+            assert_eq!(refused.exit, Exit::Usage, "{bad}");
+        }
+        assert_eq!(new_key_path(dir, "me").unwrap(), Path::new("/data/keys/me.json"));
+        assert_eq!(new_key_path(dir, "a/me.json").unwrap(), Path::new("a/me.json"));
+    }
+
+    #[test]
+    fn key_should_be_not_found_by_name_when_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let e = load("nosuch", dir.path(), false).unwrap_err();
+        assert_eq!(e.exit, Exit::NotFound);
+        assert!(e.cause.contains("nosuch") && e.cause.contains("keys"), "{e}");
     }
 
     #[test]

@@ -121,6 +121,26 @@ pub fn parse_amount(text: &str) -> Result<u128, String> {
     whole.checked_mul(WEFT).and_then(|w| w.checked_add(rest)).ok_or_else(help)
 }
 
+/// A number with its noun: `1 claim`, `2 claims`.
+#[must_use]
+pub fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// The name of a variant as scripts read it: `OnRequest` becomes `on_request`.
+#[must_use]
+pub fn snake(variant: &str) -> String {
+    let mut text = String::with_capacity(variant.len());
+    // What it carries stands in keys of its own.
+    for c in variant.chars().take_while(char::is_ascii_alphanumeric) {
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    text
+}
+
 /// Short hex of a hash for people.
 #[must_use]
 pub fn short(hash: &[u8; 32]) -> String {
@@ -181,6 +201,12 @@ mod tests {
             let raw = format!("{}u", units);
             prop_assert_eq!(parse_amount(&raw).unwrap(), units);
         }
+    }
+
+    #[test]
+    fn words_should_fit_number_and_spelling() {
+        assert_eq!((counted(1, "claim"), counted(2, "claim")), ("1 claim".into(), "2 claims".into()));
+        assert_eq!((snake("OnRequest"), snake("Open")), ("on_request".into(), "open".into()));
     }
 
     #[test]

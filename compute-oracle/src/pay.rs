@@ -13,7 +13,7 @@ use std::{
 use codec::{Decode, Encode};
 use subxt_signer::sr25519::Keypair;
 use tokio::sync::Mutex;
-use weft_chain::{models, rewards, Client, State};
+use weft_chain::{models, rewards, State};
 use weft_protocol::{
     economics::{answer_fee, day_blocks},
     fee_tree::{self, FeeNode},
@@ -139,8 +139,32 @@ impl Channel {
         self.open.as_ref().map_or(0, |(v, _)| v.cumulative.saturating_sub(self.base))
     }
 
-    /// Adds one paid receipt and signs the new voucher.
-    pub fn add(&mut self, genesis: &Hash, oracle: &[u8; 32], pair: &Keypair, receipt: &Receipt) -> Option<Signed> {
+    /// Price version of the newest voucher, whatever became of it: the chain takes no older one after it.
+    fn newest_price(&self) -> u32 {
+        let redeemed = self.redeemed.iter().map(|r| &r.pending.signed);
+        let pending = self.pending.iter().map(|p| &p.signed);
+        redeemed.chain(pending).chain(&self.open).map(|(voucher, _)| voucher.price_version).max().unwrap_or(0)
+    }
+
+    /// What the chain has seen of this channel as an answer began. It may know more than this database, which may be
+    /// restored from a copy: a voucher on top of less would never be paid.
+    fn seen(&mut self, paid: u128) {
+        if !self.has_unpaid() {
+            self.base = self.base.max(paid);
+        }
+    }
+
+    /// Adds one paid receipt and signs the new voucher, of a price version not below `least`, that of the channel on
+    /// chain.
+    pub fn add(
+        &mut self,
+        genesis: &Hash,
+        oracle: &[u8; 32],
+        pair: &Keypair,
+        receipt: &Receipt,
+        least: u32,
+    ) -> Option<Signed> {
+        let price_version = receipt.price_version.max(self.newest_price()).max(least);
         let before = self.open.as_ref().map_or(self.base, |(v, _)| v.cumulative);
         let cumulative = before.checked_add(receipt.fee)?;
         if self.open.is_none() {
@@ -156,7 +180,7 @@ impl Channel {
             key: self.key,
             oracle: *oracle,
             model: self.model,
-            price_version: receipt.price_version,
+            price_version,
             cumulative,
             tokens_in: self.tokens_in,
             tokens_out: self.tokens_out,
@@ -257,12 +281,10 @@ impl Channels {
         Ok(readable(self.db.channels_of(&hex::encode(consumer)).await?))
     }
 
-    /// Numbers, signs and stores the receipt of an answer, and for a paid one the new voucher, in one transaction. `paid`
-    /// is what the chain has seen of a channel that is not known here.
+    /// Numbers, signs and stores the receipt of an answer, and for a paid one the new voucher, in one transaction.
     pub async fn add(
         &self,
         ticket: &Ticket,
-        paid: u128,
         pair: &Keypair,
         signer: &Keypair,
         mut receipt: Receipt,
@@ -275,11 +297,14 @@ impl Channels {
             consumer: ticket.consumer,
             key: ticket.key,
             model: receipt.model,
-            base: paid,
             ..Channel::default()
         });
+        channel.seen(ticket.seen.paid);
+        // Its key was live when the answer was reserved: a key that was registered again is asked for its debts anew.
+        channel.lost = false;
         if receipt.fee > 0 {
-            channel.add(&self.genesis, &self.oracle, pair, &receipt).ok_or_else(|| corrupt(&name))?;
+            let least = ticket.seen.price_version;
+            channel.add(&self.genesis, &self.oracle, pair, &receipt, least).ok_or_else(|| corrupt(&name))?;
         }
         let signature = signer.sign(&receipt.hash()).0;
         self.db
@@ -357,7 +382,6 @@ type Owners = HashMap<[u8; 32], Vec<[u8; 32]>>;
 
 /// Payments of this daemon.
 pub struct Payments {
-    client: Arc<Client>,
     oracle: [u8; 32],
     channels: Channels,
     /// Owners of API keys, and the finalised block at which they were read. Anybody may register anybody's key, so that a
@@ -382,6 +406,8 @@ pub struct Ticket {
     pub price: models::Price,
     /// Their version.
     pub price_version: u32,
+    /// What the chain had paid of the channel when the answer was reserved.
+    pub seen: rewards::Channel,
 }
 
 /// What a request asks for.
@@ -423,12 +449,11 @@ fn unregistered() -> ApiError {
 }
 
 impl Payments {
-    /// Payments towards `oracle`.
+    /// Payments towards `oracle` on the chain of `genesis`.
     #[must_use]
-    pub fn new(db: Database, client: Arc<Client>, oracle: [u8; 32]) -> Self {
+    pub fn new(db: Database, genesis: Hash, oracle: [u8; 32]) -> Self {
         Self {
-            channels: Channels::new(db, client.genesis(), oracle),
-            client,
+            channels: Channels::new(db, genesis, oracle),
             oracle,
             owners: RwLock::default(),
             reading: Mutex::new(()),
@@ -520,7 +545,14 @@ impl Payments {
         }
         let key = order.key;
         let Some((number, price, price_version)) = order.model else {
-            return Ok(Ticket { consumer, key, worst: 0, price: models::Price::default(), price_version: 0 });
+            return Ok(Ticket {
+                consumer,
+                key,
+                worst: 0,
+                price: models::Price::default(),
+                price_version: 0,
+                seen: rewards::Channel::default(),
+            });
         };
         if let rewards::KeyModels::Only(list) = &rule.rule.models {
             if !list.contains(&number) {
@@ -538,26 +570,19 @@ impl Payments {
         let held = budget.filter(|b| b.unlock.is_none()).map_or(0, |b| b.held);
         let days = day_blocks(weft_chain::system::slot_ms(state).await?);
         // The node is asked before the lock, so that one slow answer does not hold up other consumers.
-        let mut paid = BTreeMap::new();
-        for (name, channel) in self.channels.of(&consumer).await? {
-            if channel.has_unpaid() && !channel.lost {
-                let seen = rewards::channel(state, &consumer, &channel.key, &self.oracle, channel.model).await?;
-                paid.insert(name, seen.paid);
-            }
-        }
+        // All of it is read at this state, as the budget is: a channel that was redeemed later owes there what the budget
+        // still holds for it.
+        let seen = rewards::channel(state, &consumer, &key, &self.oracle, number).await?;
+        let known = self.channels.of(&consumer).await?;
+        let questions = known.into_iter().map(|(name, channel)| async move {
+            let seen = rewards::channel(state, &consumer, &channel.key, &self.oracle, channel.model).await?;
+            Ok::<_, weft_chain::ChainError>((name, seen.paid))
+        });
+        let paid: BTreeMap<String, u128> = futures::future::try_join_all(questions).await?.into_iter().collect();
 
         let mut reserved = self.reserved.lock().await;
-        let (mut due, mut due_by_key) = (0u128, 0u128);
-        for (name, channel) in self.channels.of(&consumer).await? {
-            if channel.lost {
-                continue;
-            }
-            let open = channel.unredeemed(paid.get(&name).copied().unwrap_or(channel.base));
-            due = due.saturating_add(open);
-            if channel.key == key {
-                due_by_key = due_by_key.saturating_add(open);
-            }
-        }
+        let channels = self.channels.of(&consumer).await?;
+        let (due, due_by_key) = owed(channels.iter().map(|(name, c)| (c, paid.get(name).copied())), &key);
         let running = reserved.get(&consumer).copied().unwrap_or(0);
         let promised = due.saturating_add(running).saturating_add(worst);
         if promised > held {
@@ -578,7 +603,7 @@ impl Payments {
         }
         let entry = reserved.entry(consumer).or_default();
         *entry = entry.saturating_add(worst);
-        Ok(Ticket { consumer, key, worst, price, price_version })
+        Ok(Ticket { consumer, key, worst, price, price_version, seen })
     }
 
     /// Gives a reservation back: before an answer, or because it is now in a voucher.
@@ -601,15 +626,23 @@ impl Payments {
         signer: &Keypair,
         receipt: Receipt,
     ) -> CliResult<Receipt> {
-        let known = self.channels.read(&name(&ticket.consumer, &ticket.key, receipt.model)).await?.is_some();
-        let paid = if known || receipt.fee == 0 {
-            0
-        } else {
-            let state = self.client.finalised().await?;
-            rewards::channel(&state, &ticket.consumer, &ticket.key, &self.oracle, receipt.model).await?.paid
-        };
-        self.channels.add(ticket, paid, pair, signer, receipt).await
+        self.channels.add(ticket, pair, signer, receipt).await
     }
+}
+
+/// What a consumer owes at a state: by all keys, and by `key`. Each channel comes with what that state has paid of it;
+/// `None` is a channel that began since. Fees of another key that is dead are lost and claim no budget; those of a dead
+/// key that was registered again do.
+fn owed<'a>(channels: impl Iterator<Item = (&'a Channel, Option<u128>)>, key: &[u8; 32]) -> (u128, u128) {
+    let (mut due, mut due_by_key) = (0u128, 0u128);
+    for (channel, paid) in channels.filter(|(c, _)| !c.lost || c.key == *key) {
+        let open = channel.unredeemed(paid.unwrap_or(channel.base));
+        due = due.saturating_add(open);
+        if channel.key == *key {
+            due_by_key = due_by_key.saturating_add(open);
+        }
+    }
+    (due, due_by_key)
 }
 
 fn decode(body: &str) -> Option<Channel> {
@@ -675,6 +708,7 @@ mod tests {
             worst: 100,
             price: models::Price::default(),
             price_version: 1,
+            seen: rewards::Channel::default(),
         }
     }
 
@@ -684,7 +718,7 @@ mod tests {
     }
 
     async fn answer(channels: &Channels, n: u8, fee: u128) -> Receipt {
-        channels.add(&ticket(), 0, &dev::alice(), &dev::bob(), receipt(n, fee)).await.unwrap()
+        channels.add(&ticket(), &dev::alice(), &dev::bob(), receipt(n, fee)).await.unwrap()
     }
 
     async fn only(channels: &Channels) -> (String, Channel) {
@@ -697,19 +731,80 @@ mod tests {
     fn vouchers_should_cover_each_receipt_once_when_redeemed_between() {
         let pair = dev::alice();
         let mut c = Channel { consumer: [9; 32], key: pair.public_key().0, ..Channel::default() };
-        c.add(&GENESIS, &ORACLE, &pair, &receipt(0, 10)).unwrap();
-        let first = c.add(&GENESIS, &ORACLE, &pair, &receipt(1, 5)).unwrap();
+        c.add(&GENESIS, &ORACLE, &pair, &receipt(0, 10), 0).unwrap();
+        let first = c.add(&GENESIS, &ORACLE, &pair, &receipt(1, 5), 0).unwrap();
         assert_eq!((first.0.cumulative, c.open_fees(), c.opened), (15, 15, 9));
         assert!(c.start_redemption(20));
         assert_eq!(c.pending, [Pending { signed: first, ids: vec![[0; 16], [1; 16]], since: 20 }]);
         assert!(!c.start_redemption(21), "one at a time");
-        let second = c.add(&GENESIS, &ORACLE, &pair, &receipt(2, 7)).unwrap();
+        let second = c.add(&GENESIS, &ORACLE, &pair, &receipt(2, 7), 0).unwrap();
         assert_eq!(second.0.cumulative, 22);
         assert_eq!(second.0.tokens_in, 10, "only the receipt since the pending voucher");
         assert_eq!(c.unredeemed(0), 22);
         assert_eq!(c.unredeemed(15), 7);
         let sig = subxt_signer::sr25519::Signature(second.1);
         assert!(subxt_signer::sr25519::verify(&sig, second.0.hash(&GENESIS), &pair.public_key()));
+    }
+
+    #[test]
+    fn voucher_should_carry_the_newest_price_version_when_an_answer_began_under_an_older_one() {
+        let pair = dev::alice();
+        let at = |n, version| Receipt { price_version: version, ..receipt(n, 10) };
+        let mut c = Channel { consumer: [9; 32], key: pair.public_key().0, ..Channel::default() };
+        // GIVEN an answer under version 3, redeemed
+        let first = c.add(&GENESIS, &ORACLE, &pair, &at(0, 3), 0).unwrap();
+        c.start_redemption(20);
+        c.redeem(first.0.cumulative, 1).unwrap();
+        // WHEN an answer that began under version 2 ends THEN its voucher is none that the chain calls stale
+        assert_eq!(c.add(&GENESIS, &ORACLE, &pair, &at(1, 2), 0).unwrap().0.price_version, 3);
+        // AND the chain may know a newer one than this database
+        assert_eq!(c.add(&GENESIS, &ORACLE, &pair, &at(2, 2), 5).unwrap().0.price_version, 5);
+        assert_eq!(c.add(&GENESIS, &ORACLE, &pair, &at(3, 4), 0).unwrap().0.price_version, 5);
+    }
+
+    #[test]
+    fn debt_should_count_at_the_state_of_the_budget() {
+        let channel = |key: u8, base: u128, lost: bool| Channel { key: [key; 32], base, lost, ..Channel::default() };
+        // GIVEN a channel that was redeemed after the state, a lost one of another key, a lost one of the same key, a new one
+        let all = [channel(1, 10, false), channel(2, 20, true), channel(3, 40, true), channel(3, 80, false)];
+        let paid = [Some(4), Some(0), Some(0), None];
+        // WHEN key 3 asks THEN what the state has not paid is due; its own debts are, lost or not; others' lost ones are not
+        assert_eq!(owed(all.iter().zip(paid), &[3; 32]), (6 + 40, 40));
+        assert_eq!(owed(all.iter().zip(paid), &[1; 32]), (6, 6));
+    }
+
+    #[tokio::test]
+    async fn debts_should_be_asked_for_again_when_a_dead_key_answers_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_db, channels) = open(dir.path()).await;
+        // GIVEN a channel whose key died
+        answer(&channels, 0, 10).await;
+        let (name, _) = only(&channels).await;
+        channels.set_lost(&name, true).await.unwrap();
+        // WHEN its owner registers it again and gets an answer
+        answer(&channels, 1, 5).await;
+        // THEN the channel is alive, with both fees
+        let (_, channel) = only(&channels).await;
+        assert!(!channel.lost && channel.unredeemed(0) == 15);
+    }
+
+    #[tokio::test]
+    async fn channel_should_begin_at_what_the_chain_has_paid() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_db, channels) = open(dir.path()).await;
+        // GIVEN a database that does not know what the chain has paid of a channel
+        let known = |paid| Ticket { seen: rewards::Channel { paid, price_version: 2 }, ..ticket() };
+        let end = |n, paid| {
+            let ticket = known(paid);
+            let channels = &channels;
+            async move { channels.add(&ticket, &dev::alice(), &dev::bob(), receipt(n, 7)).await.unwrap() }
+        };
+        // WHEN answers end THEN vouchers go on top of it, and no further while one is open
+        end(0, 100).await;
+        let voucher = only(&channels).await.1.open.unwrap().0;
+        assert_eq!((voucher.cumulative, voucher.price_version), (107, 2));
+        end(1, 500).await;
+        assert_eq!(only(&channels).await.1.open.unwrap().0.cumulative, 114);
     }
 
     #[tokio::test]
@@ -788,7 +883,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (db, channels) = open(dir.path()).await;
         let mut now = Channel { consumer: [9; 32], key: [8; 32], model: 4, base: 3, ..Channel::default() };
-        now.add(&GENESIS, &ORACLE, &dev::alice(), &receipt(0, 10)).unwrap();
+        now.add(&GENESIS, &ORACLE, &dev::alice(), &receipt(0, 10), 0).unwrap();
         now.start_redemption(0);
         now.opened = 0;
         let first = FirstChannel {

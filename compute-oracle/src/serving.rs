@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ops::ControlFlow,
     panic::{catch_unwind, AssertUnwindSafe},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         Arc, Mutex, PoisonError,
@@ -18,6 +18,7 @@ use weft_engine::{generate, Adapter, Compute, FinishReason, GenRequest};
 use weft_protocol::{
     hash::Hash,
     merkle,
+    recipe::Recipe,
     record::{Message, Role},
     run::{Artifact, ArtifactKind},
     sum_tree::OwnerLeaf,
@@ -32,6 +33,13 @@ use crate::{
         runs::{engine_error, Bases, LoadedBase},
     },
 };
+
+/// Adapters that stay in memory.
+const RESIDENT: usize = 16;
+/// Longest list of artifacts that is read, in bytes.
+const MOST_ARTIFACTS: u64 = 1 << 20;
+/// Most bytes of an owner leaf in SCALE.
+const LEAF: u64 = 160;
 
 /// A model that can answer: a base, or a base with an adapter.
 #[derive(Clone)]
@@ -56,6 +64,34 @@ pub struct Loaded {
     pub top: Vec<([u8; 32], u32)>,
 }
 
+/// A model that a request names.
+pub enum Found {
+    /// A base.
+    Base(Loaded),
+    /// A tuned model that is served: its number, what the chain holds of it, its base.
+    Tuned(u32, Box<models::Model>, Arc<LoadedBase>),
+}
+
+impl Found {
+    /// The base that reads the prompt.
+    #[must_use]
+    pub fn base(&self) -> &Arc<LoadedBase> {
+        match self {
+            Self::Base(loaded) => &loaded.base,
+            Self::Tuned(_, _, base) => base,
+        }
+    }
+
+    /// Number and newest price version of a tuned model.
+    #[must_use]
+    pub fn priced(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::Base(_) => None,
+            Self::Tuned(id, m, _) => Some((*id, m.price_version)),
+        }
+    }
+}
+
 /// One piece of an answer.
 #[derive(Debug, Clone)]
 pub enum Piece {
@@ -75,6 +111,10 @@ struct Task {
     cancelled: Arc<AtomicBool>,
     _place: Place,
 }
+
+/// A request in the queue, taken out by the thread that answers it, or by its own answer when nobody waits for it any
+/// more: its place and its prompt must not stay behind a long answer.
+type Slot = Arc<Mutex<Option<Task>>>;
 
 /// A place in the queue, given back when dropped.
 struct Place(Arc<AtomicUsize>);
@@ -99,11 +139,13 @@ pub struct Serving {
     bases: Bases,
     oracle: [u8; 32],
     data_dir: PathBuf,
-    models: Mutex<BTreeMap<u32, Loaded>>,
+    models: Mutex<Recent>,
+    /// The turn to load an adapter.
+    loading: tokio::sync::Mutex<()>,
     own: tokio::sync::Mutex<OwnModels>,
     /// The chain lost blocks since the models were listed.
     lost: AtomicBool,
-    queue: std::sync::mpsc::Sender<Task>,
+    queue: std::sync::mpsc::Sender<Slot>,
     waiting: Arc<AtomicUsize>,
     limit: usize,
 }
@@ -113,6 +155,7 @@ pub struct Answer {
     /// Pieces as they come.
     pub pieces: mpsc::UnboundedReceiver<Piece>,
     cancelled: Arc<AtomicBool>,
+    slot: Slot,
 }
 
 impl Answer {
@@ -125,7 +168,38 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.cancelled.store(true, Ordering::Relaxed);
+        let _not_begun = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+/// Models in memory, the one asked last at the end.
+#[derive(Default)]
+struct Recent(Vec<(u32, Loaded)>);
+
+impl Recent {
+    /// A model of this commitment: after a lost head a number may mean another.
+    fn get(&mut self, id: u32, commitment: &Hash) -> Option<Loaded> {
+        let at = self.0.iter().position(|(n, loaded)| *n == id && loaded.commitment == *commitment)?;
+        let found = self.0.remove(at);
+        let loaded = found.1.clone();
+        self.0.push(found);
+        Some(loaded)
+    }
+
+    /// Keeps a model, and forgets the one that nobody has asked for the longest time when there are too many.
+    fn keep(&mut self, id: u32, loaded: Loaded) {
+        self.0.retain(|(n, _)| *n != id);
+        self.0.push((id, loaded));
+        let over = self.0.len().saturating_sub(RESIDENT);
+        self.0.drain(..over);
+    }
+}
+
+/// Work that reads files or computes, away from the threads that answer requests.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> CliResult<T> + Send + 'static) -> CliResult<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| {
+        Err(CliError::new(Exit::Failed, "panic", format!("it ended with a panic: {e}"), "report this with the log"))
+    })
 }
 
 impl Serving {
@@ -139,13 +213,14 @@ impl Serving {
         data_dir: PathBuf,
         limit: usize,
     ) -> Self {
-        let (queue, tasks) = std::sync::mpsc::channel::<Task>();
+        let (queue, slots) = std::sync::mpsc::channel::<Slot>();
         let spawned = std::thread::Builder::new().name("model".into()).spawn(move || {
             // As for runs: chain duties and HTTP answer in time because computation yields to them.
             if let Err(e) = rustix::process::nice(10) {
                 tracing::debug!("priority stays as it is: {e}");
             }
-            while let Ok(task) = tasks.recv() {
+            while let Ok(slot) = slots.recv() {
+                let Some(task) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() else { continue };
                 if task.cancelled.load(Ordering::Relaxed) {
                     continue;
                 }
@@ -166,6 +241,7 @@ impl Serving {
             oracle,
             data_dir,
             models: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
             own: tokio::sync::Mutex::default(),
             lost: AtomicBool::new(false),
             queue,
@@ -177,7 +253,7 @@ impl Serving {
     /// The chain lost blocks: numbers may be other models now.
     pub fn chain_lost(&self) {
         self.lost.store(true, Ordering::Relaxed);
-        self.models.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.models.lock().unwrap_or_else(PoisonError::into_inner).0.clear();
     }
 
     /// Base models that answer.
@@ -201,82 +277,87 @@ impl Serving {
         Ok(list)
     }
 
-    /// Finds a model by number (`3`, `ft:…:3`), by `base`, or by a base's root.
-    pub async fn find(&self, state: &State, name: &str) -> Result<Loaded, ApiError> {
+    /// Finds a model by number (`3`, `ft:…:3`), by `base`, or by a base's root. Of a tuned model nothing is loaded yet.
+    pub async fn find(&self, state: &State, name: &str) -> Result<Found, ApiError> {
         let missing = || ApiError::model_not_found(name);
         let number = name.rsplit(':').next().unwrap_or(name);
         if let Ok(id) = number.parse::<u32>() {
-            return self.load(state, id).await.map_err(|e| match e.exit {
-                Exit::NotFound => missing(),
-                _ => ApiError::failed(e),
-            });
+            let m = models::model(state, id).await.map_err(ApiError::failed)?.ok_or_else(missing)?;
+            if m.run.oracle.0 != self.oracle || m.status != models::ModelStatus::Listed {
+                return Err(missing());
+            }
+            let base = self.bases.get(&m.base).ok_or_else(|| {
+                let cause = format!("Base model {} of model {id} is not on this machine.", base_id(&m.base));
+                tracing::error!(model = id, "{cause}");
+                ApiError::model_unavailable(cause)
+            })?;
+            return Ok(Found::Tuned(id, Box::new(m), base));
         }
         let wanted = name.strip_prefix("0x").unwrap_or(name);
         let mut all = self.bases();
         if name == "base" {
-            return all.next().ok_or_else(missing);
+            return all.next().map(Found::Base).ok_or_else(missing);
         }
-        all.find(|b| hex::encode(b.base_root) == wanted || base_id(&b.base_root) == name).ok_or_else(missing)
+        let found = all.find(|b| hex::encode(b.base_root) == wanted || base_id(&b.base_root) == name);
+        found.map(Found::Base).ok_or_else(missing)
     }
 
-    async fn load(&self, state: &State, id: u32) -> CliResult<Loaded> {
-        let gone =
-            || CliError::not_found(format!("model {id} is not served here"), "GET /v1/models lists those that are");
-        let m = models::model(state, id).await?.ok_or_else(gone)?;
-        if m.run.oracle.0 != self.oracle || m.status != models::ModelStatus::Listed {
-            return Err(gone());
-        }
-        if let Some(found) = self.models.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(found.clone());
-        }
-        let base = self.bases.get(&m.base).ok_or_else(gone)?;
-        let files = adapter_files(&self.store, &m)?;
-        let dir = self.data_dir.join("models").join(id.to_string());
-        let job = crate::oracle::gather::facts(state, m.job).await?;
-        write_atomic(&dir.join("adapter_model.safetensors"), &files)?;
-        let config = weft_protocol::peft::adapter_config_json(&job.recipe, &base_id(&m.base), None);
-        write_atomic(&dir.join("adapter_config.json"), config.as_bytes())?;
-        let adapter = Adapter::load(&base.base, &dir).map_err(engine_error)?;
-        let mut shares: BTreeMap<[u8; 32], u128> = BTreeMap::new();
-        for leaves in owner_leaves(&self.store, &m)? {
-            for leaf in leaves {
-                let sum = shares.entry(leaf.owner).or_default();
-                *sum = sum.saturating_add(leaf.paid);
-            }
-        }
-        let mut top: Vec<([u8; 32], u32)> =
-            shares.into_iter().map(|(who, paid)| (who, u32::try_from(paid / 1_000_000).unwrap_or(u32::MAX))).collect();
-        top.sort_by_key(|(who, ppm)| (std::cmp::Reverse(*ppm), *who));
-        top.truncate(5);
-        let loaded = Loaded {
-            number: Some(id),
-            base_root: m.base,
-            base,
-            adapter: Some(Arc::new(adapter)),
-            commitment: m.run.commit.0.model_commitment,
-            split: m.split.0,
-            method: m.run.method,
-            attribution: m.run.commit.0.attribution_commitment,
-            top,
+    /// Loads a model. One that is listed and cannot be loaded is unavailable, not unknown: its consumers and its owner
+    /// have done nothing wrong.
+    pub async fn load(&self, state: &State, found: Found) -> Result<Loaded, ApiError> {
+        let (id, m, base) = match found {
+            Found::Base(base) => return Ok(base),
+            Found::Tuned(id, m, base) => (id, m, base),
         };
-        self.models.lock().unwrap_or_else(PoisonError::into_inner).insert(id, loaded.clone());
+        self.tuned(state, id, *m, base).await.map_err(|e| {
+            if e.exit == Exit::Unreachable {
+                return ApiError::failed(e);
+            }
+            tracing::error!(model = id, "a listed model cannot answer: {e}");
+            ApiError::model_unavailable(format!("Model {id} cannot be loaded now: {}.", e.cause))
+        })
+    }
+
+    async fn tuned(&self, state: &State, id: u32, m: models::Model, base: Arc<LoadedBase>) -> CliResult<Loaded> {
+        let commitment = m.run.commit.0.model_commitment;
+        let recent = || self.models.lock().unwrap_or_else(PoisonError::into_inner).get(id, &commitment);
+        if let Some(loaded) = recent() {
+            return Ok(loaded);
+        }
+        // One at a time, and a second request for the same model finds it here.
+        let _turn = self.loading.lock().await;
+        if let Some(loaded) = recent() {
+            return Ok(loaded);
+        }
+        let recipe = models::recipe(state, m.job).await?;
+        let recipe = recipe.ok_or_else(|| state.missing(format!("the recipe of job {}", m.job)))?;
+        let dir = self.data_dir.join("models").join(id.to_string());
+        let store = self.store.clone();
+        let loaded = blocking(move || load_tuned(&store, &dir, id, &m, &recipe, base)).await?;
+        self.models.lock().unwrap_or_else(PoisonError::into_inner).keep(id, loaded.clone());
         Ok(loaded)
     }
 
+    /// As [`Serving::prompt`], away from the threads that answer requests: a long prompt takes its time.
+    pub async fn tokens(&self, base: &Arc<LoadedBase>, request: &Checked) -> Result<Vec<u32>, ApiError> {
+        let (base, request) = (Arc::clone(base), request.clone());
+        let done = tokio::task::spawn_blocking(move || Self::prompt(&base, &request)).await;
+        done.unwrap_or_else(|e| Err(ApiError::internal(format!("the prompt could not be read: {e}"))))
+    }
+
     /// Tokens of a conversation as the model reads it.
-    pub fn prompt(&self, model: &Loaded, request: &Checked) -> Result<Vec<u32>, ApiError> {
+    pub fn prompt(base: &LoadedBase, request: &Checked) -> Result<Vec<u32>, ApiError> {
         let mut messages = Vec::with_capacity(request.messages.len());
         for (role, content) in &request.messages {
             let role = Role::from_name(role)
                 .ok_or_else(|| ApiError::bad_request("invalid_value", "messages", format!("unknown role '{role}'")))?;
             messages.push(Message { role, content: content.clone(), weight: 1 });
         }
-        let ids = model
-            .base
+        let ids = base
             .tokenizer
             .prompt(&messages)
             .map_err(|e| ApiError::bad_request("template", "messages", e.to_string()))?;
-        let context = model.base.base.shape().context;
+        let context = base.base.shape().context;
         let used = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         if used.saturating_add(request.max_tokens) > context {
             return Err(ApiError::bad_request(
@@ -297,8 +378,11 @@ impl Serving {
         let (sender, pieces) = mpsc::unbounded_channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         let task = Task { model, prompt, request, pieces: sender, cancelled: Arc::clone(&cancelled), _place: place };
-        self.queue.send(task).map_err(|_| ApiError::internal("the model thread has ended; restart the daemon"))?;
-        Ok(Answer { pieces, cancelled })
+        let slot: Slot = Arc::new(Mutex::new(Some(task)));
+        self.queue
+            .send(Arc::clone(&slot))
+            .map_err(|_| ApiError::internal("the model thread has ended; restart the daemon"))?;
+        Ok(Answer { pieces, cancelled, slot })
     }
 }
 
@@ -322,8 +406,52 @@ fn plain(root: Hash, base: Arc<LoadedBase>) -> Loaded {
     }
 }
 
+/// Reads a tuned model from the store, in the calling thread.
+fn load_tuned(
+    store: &BlobStore,
+    dir: &Path,
+    id: u32,
+    m: &models::Model,
+    recipe: &[u8],
+    base: Arc<LoadedBase>,
+) -> CliResult<Loaded> {
+    let recipe = Recipe::decode(&mut &*recipe).map_err(|e| {
+        CliError::new(
+            Exit::Verification,
+            "integrity_failed",
+            format!("the recipe of job {} does not decode: {e}", m.job),
+            "report the node",
+        )
+    })?;
+    let files = adapter_files(store, m)?;
+    write_atomic(&dir.join("adapter_model.safetensors"), &files)?;
+    let config = weft_protocol::peft::adapter_config_json(&recipe, &base_id(&m.base), None);
+    write_atomic(&dir.join("adapter_config.json"), config.as_bytes())?;
+    let adapter = Adapter::load(&base.base, dir).map_err(engine_error)?;
+    let mut shares: BTreeMap<[u8; 32], u128> = BTreeMap::new();
+    for leaf in owner_leaves(store, m)?.into_iter().flatten() {
+        let sum = shares.entry(leaf.owner).or_default();
+        *sum = sum.saturating_add(leaf.paid);
+    }
+    let mut top: Vec<([u8; 32], u32)> =
+        shares.into_iter().map(|(who, paid)| (who, u32::try_from(paid / 1_000_000).unwrap_or(u32::MAX))).collect();
+    top.sort_by_key(|(who, ppm)| (std::cmp::Reverse(*ppm), *who));
+    top.truncate(5);
+    Ok(Loaded {
+        number: Some(id),
+        base_root: m.base,
+        base,
+        adapter: Some(Arc::new(adapter)),
+        commitment: m.run.commit.0.model_commitment,
+        split: m.split.0,
+        method: m.run.method,
+        attribution: m.run.commit.0.attribution_commitment,
+        top,
+    })
+}
+
 fn artifacts(store: &BlobStore, m: &models::Model) -> CliResult<Vec<Artifact>> {
-    let list = store.get(&m.run.artifacts)?;
+    let list = store.get_limited(&m.run.artifacts, MOST_ARTIFACTS)?;
     Vec::<Artifact>::decode(&mut list.as_slice()).map_err(|e| {
         CliError::new(
             Exit::Verification,
@@ -363,9 +491,11 @@ pub fn owner_leaves(store: &BlobStore, m: &models::Model) -> CliResult<Vec<Vec<O
             continue;
         }
         let found = list.iter().find(|a| a.kind == ArtifactKind::Owners && a.index == i);
-        let bytes = store.get(&found.map(|a| a.content).ok_or_else(|| {
+        let content = found.map(|a| a.content).ok_or_else(|| {
             CliError::not_found(format!("part {i} has no owner leaves"), "rebuild them with `weft verify run`")
-        })?)?;
+        })?;
+        // The leaves, and their number in front.
+        let bytes = store.get_limited(&content, u64::from(part.leaves).saturating_mul(LEAF).saturating_add(8))?;
         let leaves = Vec::<OwnerLeaf>::decode(&mut bytes.as_slice()).unwrap_or_default();
         if weft_protocol::sum_tree::root(&leaves).map(|n| n.hash) != Some(part.root) {
             return Err(CliError::new(
@@ -455,6 +585,60 @@ fn answer(task: &Task, compute: &Compute) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tiny() -> Arc<LoadedBase> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny-base");
+        Arc::new(crate::oracle::runs::load_base(&dir).unwrap())
+    }
+
+    #[test]
+    fn adapters_should_be_forgotten_when_others_are_asked_for() {
+        // GIVEN more models than stay in memory, of which the first is asked again and again
+        let base = tiny();
+        let model = |n: u8| Loaded { commitment: [n; 32], ..plain([0; 32], Arc::clone(&base)) };
+        let mut recent = Recent::default();
+        for n in 0..=u8::try_from(RESIDENT).unwrap() {
+            recent.keep(n.into(), model(n));
+            assert!(recent.get(0, &[0; 32]).is_some());
+        }
+        // THEN the one that nobody asked for is gone
+        assert_eq!(recent.0.len(), RESIDENT);
+        assert!(recent.get(1, &[1; 32]).is_none() && recent.get(2, &[2; 32]).is_some());
+        // AND a number that means another model now is not answered by the old one
+        assert!(recent.get(2, &[9; 32]).is_none());
+    }
+
+    #[test]
+    fn place_should_be_free_again_when_nobody_waits_for_the_answer() {
+        let base = tiny();
+        // GIVEN a request in the queue
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (pieces, received) = mpsc::unbounded_channel();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let request = Checked {
+            messages: Vec::new(),
+            max_tokens: 1,
+            temperature: 0.0,
+            top_p: 1.0,
+            seed: None,
+            stop: Vec::new(),
+            stream: false,
+            include_usage: false,
+        };
+        let task = Task {
+            model: plain([0; 32], base),
+            prompt: vec![1],
+            request,
+            pieces,
+            cancelled: Arc::clone(&cancelled),
+            _place: Place::take(&waiting, 1).unwrap(),
+        };
+        let slot: Slot = Arc::new(Mutex::new(Some(task)));
+        let answer = Answer { pieces: received, cancelled, slot: Arc::clone(&slot) };
+        // WHEN its client goes away THEN the next one has its place, and nothing is left to answer
+        drop(answer);
+        assert!(slot.lock().unwrap().is_none() && Place::take(&waiting, 1).is_some());
+    }
 
     #[test]
     fn place_should_be_free_again_when_its_request_ends_anyhow() {

@@ -18,8 +18,8 @@ pub(crate) struct Cli {
 
     /// Folder in which compiled runtime code is kept; nodes of one machine may share it.
     ///
-    /// Whoever can write into it runs code in the node: it must belong to the node's user, and a folder into which its
-    /// group or others may write is refused. By default it lies in the folder of the chain.
+    /// Whoever can write into it runs code in the node: it must belong to the node's user with everything in it, and a
+    /// folder into which its group or others may write is refused. By default it lies in the folder of the chain.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) wasm_cache: Option<std::path::PathBuf>,
 }

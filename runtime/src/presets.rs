@@ -50,6 +50,8 @@ pub const DEVELOPMENT_FINALITY_LAG: u32 = 2;
 pub const LOCAL_FINALITY_LAG: u32 = 4;
 /// Blocks of a day of `production`, whose slots last six seconds.
 pub const PRODUCTION_DAY: u32 = 14_400;
+/// Fewest blocks between two snapshots of a Datanet of `production`: an hour.
+pub const PRODUCTION_SNAPSHOT: u32 = 600;
 /// Jurors of one draw of `production`.
 pub const PRODUCTION_JURY: u8 = 9;
 /// Length of an epoch of both in slots.
@@ -250,6 +252,12 @@ fn production() -> Value {
         duplicate_window: PRODUCTION_DAY,
         // An oracle that restarts, or whose machine is replaced, still posts its usage.
         usage_delay: PRODUCTION_DAY,
+        // Who pays for answers learns of a new price before it is asked for it.
+        price_notice: PRODUCTION_DAY,
+        // A contributor whose machine or link fails for hours still reveals, and keeps place and deposit.
+        commit_window: PRODUCTION_DAY,
+        // Snapshots stay for ever: one an hour of each Datanet is enough to train on fresh data.
+        snapshot_interval: PRODUCTION_SNAPSHOT,
         jury_size: PRODUCTION_JURY,
         ..economics::Params::fast()
     };
@@ -281,11 +289,18 @@ fn production() -> Value {
         "datanets": {
             "params": pallet_datanets::types::Parameters {
                 duplicate_window: params.duplicate_window,
+                commit_window: params.commit_window,
+                snapshot_interval: params.snapshot_interval,
                 ..Default::default()
             },
         },
         "permissions": { "params": pallet_permissions::types::Parameters::default() },
-        "models": { "params": pallet_models::types::Parameters::default() },
+        "models": {
+            "params": pallet_models::types::Parameters {
+                price_notice: params.price_notice,
+                ..Default::default()
+            },
+        },
         "rewards": {
             "params": {
                 "epochLength": timers.epoch,

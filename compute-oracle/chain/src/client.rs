@@ -1,6 +1,7 @@
 //! Connection, finalised blocks, submission.
 
 use std::{
+    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use subxt_signer::sr25519::Keypair;
 use tokio::sync::RwLock;
 use weft_protocol::hash::Hash;
 
-use crate::{ChainError, State};
+use crate::{error::without_layers, ChainError, State};
 
 /// Configuration of the chain for subxt: 32-bit block numbers, 32-byte accounts, standard extensions.
 pub type Config = PolkadotConfig;
@@ -84,7 +85,7 @@ pub struct Client {
 const POLL: Duration = Duration::from_millis(120);
 /// Longest wait for one answer: the node's WebSocket has no ping, so a connection whose other end went away without a
 /// word shows only by silence.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(10);
 /// Without a new finalised block for this long the connection is made anew: a node behind a dead proxy still answers.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -99,7 +100,7 @@ impl Client {
         let api = Self::dial(url).await?;
         let genesis = api.online.genesis_hash().0;
         same_chain(url, &genesis, &pinned.unwrap_or(genesis))?;
-        let kind = api.rpc.system_chain_type().await.map_err(|e| ChainError::from_subxt(url, e))?;
+        let kind = in_time(url, api.rpc.system_chain_type()).await?;
         let api = Arc::new(RwLock::new(Some(api)));
         Ok(Self { url: url.to_string(), genesis, development: kind == "Development", api })
     }
@@ -112,7 +113,7 @@ impl Client {
     async fn dial_in_time(url: &str) -> Result<Api, ChainError> {
         let rpc = RpcClient::from_insecure_url(url)
             .await
-            .map_err(|e| ChainError::Unreachable { url: url.to_string(), reason: e.to_string() })?;
+            .map_err(|e| ChainError::Unreachable { url: url.to_string(), reason: without_layers(&e.to_string()) })?;
         // The older RPC group: one answer per question. The chainHead group pins blocks for a subscription whose driver
         // must be polled by the runtime that built it, and this client is shared between runtimes.
         let backend = LegacyBackend::builder().build(rpc.clone());
@@ -120,6 +121,13 @@ impl Client {
             .await
             .map_err(|e| ChainError::from_subxt(url, e))?;
         Ok(Api { online, rpc: LegacyRpcMethods::new(rpc.clone()), raw: rpc })
+    }
+
+    /// A client of the same node with a connection of its own, made by its first call. A connection is driven by the
+    /// runtime that made it: a runtime that must not wait for another needs its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { api: Arc::new(RwLock::new(None)), ..self.clone() }
     }
 
     /// Address of the node.
@@ -167,11 +175,14 @@ impl Client {
         e
     }
 
-    /// State at the newest finalised block.
-    pub async fn finalised(&self) -> Result<State, ChainError> {
-        let api = self.api().await?;
-        match tokio::time::timeout(ANSWER, api.online.at_current_block()).await {
-            Ok(Ok(at)) => Ok(self.state(at)),
+    /// The answer of one question, waited for no longer than [`ANSWER`]; after a silence the next call dials again.
+    async fn ask<T, E>(&self, question: impl Future<Output = Result<T, E>>) -> Result<T, ChainError>
+    where
+        E: Into<subxt::Error>,
+    {
+        let told = tokio::time::timeout(ANSWER, question).await;
+        match told {
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(e)) => Err(self.fail(e).await),
             Err(_) => {
                 *self.api.write().await = None;
@@ -180,22 +191,22 @@ impl Client {
         }
     }
 
+    /// State at the newest finalised block.
+    pub async fn finalised(&self) -> Result<State, ChainError> {
+        let api = self.api().await?;
+        Ok(self.state(self.ask(api.online.at_current_block()).await?))
+    }
+
     /// State at a block number; fails when the chain is shorter or the state is pruned.
     pub async fn at(&self, number: u32) -> Result<State, ChainError> {
         let api = self.api().await?;
-        match api.online.at_block(number).await {
-            Ok(at) => Ok(self.state(at)),
-            Err(e) => Err(self.fail(e).await),
-        }
+        Ok(self.state(self.ask(api.online.at_block(number)).await?))
     }
 
     /// Hash of the block with this number on the node's chain; `None` when the chain is shorter.
     pub async fn hash_at(&self, number: u32) -> Result<Option<Hash>, ChainError> {
         let api = self.api().await?;
-        match api.rpc.chain_get_block_hash(Some(number.into())).await {
-            Ok(hash) => Ok(hash.map(|h| h.0)),
-            Err(e) => Err(self.fail(subxt::Error::from(e)).await),
-        }
+        Ok(self.ask(api.rpc.chain_get_block_hash(Some(number.into()))).await?.map(|h| h.0))
     }
 
     /// Waits for a finalised block other than `after`. Returns at once when the finalised chain got *shorter* than
@@ -220,10 +231,7 @@ impl Client {
     /// Next nonce of an account, transactions in the pool included.
     pub async fn next_nonce(&self, account: &[u8; 32]) -> Result<u64, ChainError> {
         let api = self.api().await?;
-        match api.rpc.system_account_next_index(&AccountId32(*account)).await {
-            Ok(n) => Ok(n),
-            Err(e) => Err(self.fail(subxt::Error::from(e)).await),
-        }
+        self.ask(api.rpc.system_account_next_index(&AccountId32(*account))).await
     }
 
     /// Fee of a call, in units, without submitting it.
@@ -232,14 +240,8 @@ impl Client {
         let nonce = self.next_nonce(&signer.public_key().0).await?;
         let params = DefaultExtrinsicParamsBuilder::<Config>::new().nonce(nonce).build();
         let mut txs = at.transactions();
-        let signed = match txs.create_signed(call, signer, params).await {
-            Ok(signed) => signed,
-            Err(e) => return Err(self.fail(e).await),
-        };
-        match signed.partial_fee_estimate().await {
-            Ok(fee) => Ok(fee),
-            Err(e) => Err(self.fail(e).await),
-        }
+        let signed = self.ask(txs.create_signed(call, signer, params)).await?;
+        self.ask(signed.partial_fee_estimate()).await
     }
 
     /// Signs a call and submits it without waiting. Returns the progress to wait on.
@@ -247,20 +249,21 @@ impl Client {
         let State { at, .. } = self.finalised().await?;
         let params = DefaultExtrinsicParamsBuilder::<Config>::new().nonce(nonce).build();
         let mut txs = at.transactions();
-        let signed = match txs.create_signed(call, signer, params).await {
-            Ok(signed) => signed,
-            Err(e) => return Err(self.fail(e).await),
-        };
+        let signed = self.ask(txs.create_signed(call, signer, params)).await?;
         let from = u32::try_from(at.block_number()).unwrap_or(u32::MAX);
         let extrinsic = signed.hash().0;
-        let progress = match signed.submit_and_watch().await {
-            Ok(progress) => Some(progress),
+        let handed_in = tokio::time::timeout(ANSWER, signed.submit_and_watch()).await;
+        let progress = match handed_in {
+            Ok(Ok(progress)) => Some(progress),
             // The pool took the transaction over from its own queue while it was being handed in: it is in the pool, and
             // only the subscription is missing.
-            Err(e) if e.to_string().contains("Already Imported") => None,
-            Err(e) => return Err(self.fail(e).await),
+            Ok(Err(e)) if e.to_string().contains("Already Imported") => None,
+            Ok(Err(e)) => return Err(self.fail(e).await),
+            // It may have arrived: the blocks decide, and it is handed in again with the same bytes.
+            Err(_) => None,
         };
-        Ok(Pending { progress, sent: Sent { client: self.clone(), from, extrinsic } })
+        let bytes = signed.into_encoded();
+        Ok(Pending { progress, sent: Sent { client: self.clone(), from, extrinsic, bytes } })
     }
 
     /// Signs, submits, and waits until the call is in a finalised block and succeeded.
@@ -294,6 +297,9 @@ const AWAY: Duration = Duration::from_secs(300);
 /// Finalised blocks after submission in which a transaction is looked for: it lives 32 blocks at most, and the finalised
 /// head lags the block that it is signed against.
 const SCAN: u32 = 64;
+/// Finalised blocks without the transaction after which it is handed in again: a node that ended in between has lost its
+/// pool, and the message may be due within ten blocks.
+const AGAIN: u32 = 4;
 
 /// A submitted transaction.
 pub struct Pending {
@@ -309,6 +315,8 @@ struct Sent {
     from: u32,
     /// Hash of the extrinsic.
     extrinsic: Hash,
+    /// The signed extrinsic.
+    bytes: Vec<u8>,
 }
 
 impl Pending {
@@ -351,13 +359,35 @@ impl Sent {
         None
     }
 
-    /// Ends when the transaction can be in no later block.
+    /// Hands the same bytes in again. A pool or block that holds them already refuses them, and nothing changes.
+    async fn hand_in(&self) {
+        let done = async {
+            let api = self.client.api().await?;
+            let text = format!("0x{}", hex::encode(&self.bytes));
+            let question =
+                api.raw.request::<serde_json::Value>("author_submitExtrinsic", subxt::rpcs::rpc_params![text]);
+            self.client.ask(question).await
+        };
+        match done.await {
+            Ok(_) => tracing::info!("a transaction was not in the node's pool any more; it is handed in again"),
+            Err(e) => tracing::debug!("not taken again: {e}"),
+        }
+    }
+
+    /// Ends when the transaction can be in no later block; until then it is handed in again now and then.
     async fn outlived(&self) {
         let last = self.from.saturating_add(SCAN);
+        let mut again = self.from.saturating_add(AGAIN);
         loop {
             // An unreachable node is waited out: its blocks decide.
-            if self.client.finalised().await.is_ok_and(|state| state.head.number >= last) {
-                return;
+            if let Ok(State { head, .. }) = self.client.finalised().await {
+                if head.number >= last {
+                    return;
+                }
+                if head.number >= again {
+                    self.hand_in().await;
+                    again = head.number.saturating_add(AGAIN);
+                }
             }
             tokio::time::sleep(POLL.saturating_mul(4)).await;
         }
@@ -367,6 +397,8 @@ impl Sent {
     async fn scan(&self) -> Result<Included, ChainError> {
         let mut number = self.from.saturating_add(1);
         let last = self.from.saturating_add(SCAN);
+        // The subscription has ended: the node that had the transaction may have, too.
+        let mut again = number;
         let mut heard = Instant::now();
         while number <= last {
             match self.look(number).await {
@@ -377,6 +409,10 @@ impl Sent {
                 }
                 Ok(None) => {
                     heard = Instant::now();
+                    if number >= again {
+                        self.hand_in().await;
+                        again = number.saturating_add(AGAIN);
+                    }
                     tokio::time::sleep(POLL).await;
                 }
                 // The node is away; the next call dials again.
@@ -403,20 +439,11 @@ impl Sent {
     /// The transaction in a block, if it is there; an error when the runtime refused it.
     async fn find(&self, block: Hash) -> Result<Option<Included>, ChainError> {
         let api = self.client.api().await?;
-        let place = index_in_block(&api.raw, &block, &self.extrinsic).await;
-        let index = match place {
-            Ok(Some(index)) => index,
-            Ok(None) => return Ok(None),
-            Err(e) => return Err(self.client.fail(e).await),
-        };
-        let at = match api.online.at_block(subxt::utils::H256(block)).await {
-            Ok(at) => at,
-            Err(e) => return Err(self.client.fail(e).await),
-        };
-        let events = match at.events().fetch().await {
-            Ok(block) => Events { block, index },
-            Err(e) => return Err(self.client.fail(e).await),
-        };
+        let place = self.client.ask(index_in_block(&api.raw, &block, &self.extrinsic)).await?;
+        let Some(index) = place else { return Ok(None) };
+        let at = self.client.ask(api.online.at_block(subxt::utils::H256(block))).await?;
+        let block = self.client.ask(at.events().fetch()).await?;
+        let events = Events { block, index };
         for event in events.iter() {
             let event = event.map_err(ChainError::incompatible)?;
             if event.pallet_name() == "System" && event.event_name() == "ExtrinsicFailed" {
@@ -426,6 +453,17 @@ impl Sent {
             }
         }
         Ok(Some(Included { head: head_of(&at), extrinsic: self.extrinsic, events }))
+    }
+}
+
+/// The answer of one question about a state, waited for no longer than [`ANSWER`].
+pub(crate) async fn in_time<T, E>(url: &str, question: impl Future<Output = Result<T, E>>) -> Result<T, ChainError>
+where
+    E: Into<subxt::Error>,
+{
+    match tokio::time::timeout(ANSWER, question).await {
+        Ok(told) => told.map_err(|e| ChainError::from_subxt(url, e)),
+        Err(_) => Err(silent(url)),
     }
 }
 

@@ -138,5 +138,23 @@ fn chain_of(e: &dyn std::error::Error) -> String {
         }
         source = s.source();
     }
-    text
+    without_layers(&text)
+}
+
+/// Without the names of the library's own layers, which stand one around the other and say nothing to a person.
+pub(crate) fn without_layers(text: &str) -> String {
+    ["Other RPC client error: ", "Backend error: ", "RPC error: ", "client error: "]
+        .iter()
+        .fold(text.to_string(), |text, layer| text.replace(layer, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reason_should_be_without_layers_of_the_library() {
+        assert_eq!(without_layers("RPC error: client error: no such host"), "no such host");
+        assert_eq!(without_layers("connection refused"), "connection refused");
+    }
 }

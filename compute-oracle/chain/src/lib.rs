@@ -4,6 +4,7 @@
 //! block; [`Call`] is what accounts sign. One module per pallet holds its calls and the stored types as this program
 //! reads them: fields are found by name in the chain's metadata, so that a field added to the chain breaks nothing.
 #![allow(clippy::multiple_crate_versions, reason = "the node's and the client's stacks differ")]
+#![allow(clippy::as_conversions, reason = "the derived codecs of enums cast their indices; nothing else here casts")]
 
 mod call;
 mod client;

@@ -341,6 +341,20 @@ fn named(refusal: &Value, state: &State) -> ChainError {
     })
 }
 
+/// Genesis parameters of the pallet that clients need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Params {
+    /// Deposit of a base model.
+    pub base_deposit: u128,
+}
+
+/// Parameters of the chain's models.
+pub async fn params(state: &State) -> Result<Params, ChainError> {
+    let found = state.get(PALLET, "Params", ()).await?;
+    found.ok_or_else(|| state.missing("the deposit of base models"))
+}
+
 /// A base model.
 pub async fn base_model(state: &State, root: &Hash) -> Result<Option<BaseModel>, ChainError> {
     state.get(PALLET, "BaseModels", (*root,)).await

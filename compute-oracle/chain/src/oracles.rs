@@ -263,6 +263,24 @@ pub struct Duty {
     pub deadline: u32,
 }
 
+/// Genesis parameters of stakes that clients need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub struct Stakes {
+    /// Fixed part of a verifier's fee.
+    pub audit_fee: u128,
+    /// Fixed part of a bond.
+    pub bond_floor: u128,
+    /// Jurors of one draw.
+    pub jury_size: u8,
+}
+
+/// Stakes of the chain.
+pub async fn stakes(state: &State) -> Result<Stakes, ChainError> {
+    let found = state.get(PALLET, "StakeParams", ()).await?;
+    found.ok_or_else(|| state.missing("the parameters of stakes"))
+}
+
 /// An oracle.
 pub async fn oracle(state: &State, who: &[u8; 32]) -> Result<Option<Oracle>, ChainError> {
     state.get(PALLET, "Oracles", (*who,)).await

@@ -8,7 +8,7 @@ use weft_protocol::{
     voucher::Voucher,
 };
 
-use crate::{state::Static, Call, ChainError, State};
+use crate::{client::in_time, state::Static, Call, ChainError, State};
 
 const PALLET: &str = "Rewards";
 
@@ -188,13 +188,11 @@ pub async fn api_key(state: &State, consumer: &[u8; 32], key: &[u8; 32]) -> Resu
 
 /// All API keys: (consumer, public key). Who serves answers indexes them by public key.
 pub async fn api_keys(state: &State) -> Result<Vec<([u8; 32], [u8; 32])>, ChainError> {
-    let fail = |e: subxt::Error| ChainError::from_subxt(&state.url, e);
     let address = dynamic::storage::<(Static<[u8; 32]>, Static<[u8; 32]>), ApiKey>(PALLET, "ApiKeys");
     let storage = state.at.storage();
-    let mut entries = storage.iter(address, ()).await.map_err(|e| fail(e.into()))?;
+    let mut entries = in_time(&state.url, storage.iter(address, ())).await?;
     let mut keys = Vec::new();
-    while let Some(entry) = entries.next().await {
-        let entry = entry.map_err(|e| fail(e.into()))?;
+    while let Some(entry) = in_time(&state.url, async { entries.next().await.transpose() }).await? {
         // Both keys are hashed by blake2_128_concat: 16 bytes of hash, then the key itself, behind 32 bytes of prefix.
         let bytes = entry.key_bytes();
         let part = |from: usize| bytes.get(from..from.checked_add(32)?)?.try_into().ok();
@@ -233,13 +231,11 @@ pub async fn settlement(state: &State, model: u32, epoch: u32) -> Result<Option<
 
 /// Epochs of a model that have a settlement, ascending; 0 is that of the licence prices.
 pub async fn settled_epochs(state: &State, model: u32) -> Result<Vec<u32>, ChainError> {
-    let fail = |e: subxt::Error| ChainError::from_subxt(&state.url, e);
     let address = dynamic::storage::<(u32, u32), Settlement>(PALLET, "Settlements");
     let storage = state.at.storage();
-    let mut entries = storage.iter(address, (model,)).await.map_err(|e| fail(e.into()))?;
+    let mut entries = in_time(&state.url, storage.iter(address, (model,))).await?;
     let mut epochs = Vec::new();
-    while let Some(entry) = entries.next().await {
-        let entry = entry.map_err(|e| fail(e.into()))?;
+    while let Some(entry) = in_time(&state.url, async { entries.next().await.transpose() }).await? {
         // The epoch is the last part of the key, hashed by twox_64_concat: it ends with the number itself.
         let epoch = entry.key_bytes().last_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
         epochs.push(epoch.ok_or_else(|| ChainError::incompatible("the key of a settlement holds no epoch"))?);

@@ -12,7 +12,7 @@ use subxt::{
     },
 };
 
-use crate::{ChainError, Head};
+use crate::{client::in_time, ChainError, Head};
 
 pub(crate) use subxt::utils::Static;
 
@@ -35,10 +35,7 @@ impl State {
         V: DecodeAsType,
     {
         let storage = self.at.storage();
-        let found = storage
-            .try_fetch(dynamic::storage::<K, V>(pallet, item), key)
-            .await
-            .map_err(|e| ChainError::from_subxt(&self.url, e))?;
+        let found = in_time(&self.url, storage.try_fetch(dynamic::storage::<K, V>(pallet, item), key)).await?;
         found.map(|v| v.decode()).transpose().map_err(|e| ChainError::incompatible(format!("{pallet}.{item}: {e}")))
     }
 
@@ -59,7 +56,7 @@ impl State {
         let (id, input) = plain.split_at_checked(QUERY_ID).ok_or_else(|| broken(&"the query has no id"))?;
         let mut call = id.to_vec();
         input.encode_to(&mut call);
-        let answer = views.call_raw(Some(&call)).await.map_err(|e| fail(e.into()))?;
+        let answer = in_time(&self.url, views.call_raw(Some(&call))).await?;
         let bytes = match answer.split_first() {
             Some((0, mut rest)) => Vec::<u8>::decode(&mut rest).map_err(|e| broken(&e))?,
             _ => return Err(broken(&"the runtime does not answer this view")),

@@ -15,6 +15,6 @@ pub mod tokenizer;
 
 pub use error::{DataError, Result};
 pub use job::{JobData, JobRecord, RecordUse};
-pub use source::{parse_record, read_jsonl, Records};
+pub use source::{parse_record, read_jsonl, survey, Records, Survey};
 pub use template::{template_text, Template};
 pub use tokenizer::{Decoder, EncodeOptions, Encoded, StopStrings, Tokenizer};

@@ -2,6 +2,7 @@
 
 use crate::error::{DataError, Result};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use weft_protocol::record::{Message, Record, Role, MAX_RECORD_BYTES};
@@ -77,6 +78,60 @@ pub fn read_jsonl(name: &str, reader: impl BufRead) -> Result<Vec<Record>> {
     Records::new(name, reader).collect()
 }
 
+/// What a stream holds, good and bad.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The records, each with its line.
+    pub records: Vec<(usize, Record)>,
+    /// What is wrong, in the order of the lines.
+    pub errors: Vec<DataError>,
+    /// Keys that nothing reads, each with the first line that has it: a slip of the pen such as `weigth`.
+    pub unread: BTreeMap<String, usize>,
+}
+
+/// Reads a stream past its bad lines, until `most` of them are found.
+pub fn survey(name: &str, reader: impl BufRead, most: usize) -> Survey {
+    let mut found = Survey::default();
+    let mut records = Records::new(name, reader);
+    while found.errors.len() < most {
+        match records.read() {
+            Ok(None) => break,
+            Ok(Some(record)) => {
+                for key in unread_keys(&records.raw) {
+                    found.unread.entry(key).or_insert(records.line);
+                }
+                found.records.push((records.line, record));
+            }
+            Err(e) => {
+                // After a line that is cut off, or a stream that fails, nothing is at its place.
+                let cut = usize::try_from(MAX_LINE_BYTES).is_ok_and(|longest| records.raw.len() > longest);
+                let over = cut || matches!(e, DataError::Io { .. } | DataError::Empty { .. });
+                found.errors.push(e);
+                if over {
+                    break;
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Keys of a line that is a record which nothing reads; `id` and `name` are common and mean nothing here.
+fn unread_keys(raw: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(raw);
+    let Ok(Value::Object(map)) = serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) else {
+        return Vec::new();
+    };
+    let top = ["messages", "prompt", "completion", "tools", "functions", "id"];
+    let inner = ["role", "content", "weight", "name", "tool_calls", "function_call"];
+    let mut keys: Vec<String> = map.keys().filter(|k| !top.contains(&k.as_str())).cloned().collect();
+    for message in map.get("messages").and_then(Value::as_array).into_iter().flatten() {
+        let foreign = message.as_object().into_iter().flat_map(Map::keys).filter(|k| !inner.contains(&k.as_str()));
+        keys.extend(foreign.cloned());
+    }
+    keys
+}
+
 struct At<'a> {
     file: &'a str,
     line: usize,
@@ -106,8 +161,12 @@ impl At<'_> {
 /// `record_invalid` with `file`, `line` and field.
 pub fn parse_record(file: &str, line: usize, text: &str) -> Result<Record> {
     let at = At { file, line };
-    let value: Value =
-        serde_json::from_str(text).map_err(|e| at.line(format!("not JSON (column {}): {e}", e.column())))?;
+    let value: Value = serde_json::from_str(text).map_err(|e| {
+        // The library counts from the start of this line: its own position would be a second one.
+        let text = e.to_string();
+        let why = text.rsplit_once(" at line ").map_or(text.as_str(), |(why, _)| why);
+        at.line(format!("not JSON (column {}): {why}", e.column()))
+    })?;
     let Value::Object(map) = value else { return Err(at.line("not a JSON object; write one object per line")) };
     if let Some(key) = ["tools", "functions"].into_iter().find(|k| map.get(*k).is_some_and(|v| !v.is_null())) {
         return Err(at.field(key, "tool definitions have no place in a record; remove them"));
@@ -222,6 +281,19 @@ mod tests {
         let longer = "x".repeat(1024 * 1024 + 5);
         assert!(read(&longer).unwrap_err().to_string().contains("longer than 1 MiB"));
         assert!(read_jsonl("b", &[0xff, 0xfe][..]).unwrap_err().to_string().contains("UTF-8"));
+    }
+
+    #[test]
+    fn survey_should_go_past_bad_lines_and_name_keys_that_nothing_reads() {
+        let good = "{\"prompt\":\"a\",\"completion\":\"b\"}\n";
+        let slip = "{\"messages\":[{\"role\":\"assistant\",\"content\":\"x\",\"weigth\":0}]}\n";
+        let text = format!("{{\n{good}[1]\n\n{slip}{slip}");
+        let found = survey("a.jsonl", text.as_bytes(), 20);
+        assert_eq!(found.records.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 5, 6]);
+        assert_eq!(found.errors.len(), 2);
+        assert!(!found.errors[0].to_string().contains(" at line "), "{}", found.errors[0]);
+        assert_eq!(found.unread, BTreeMap::from([("weigth".to_string(), 5)]));
+        assert_eq!(survey("a.jsonl", "{\n{\n{\n".as_bytes(), 2).errors.len(), 2);
     }
 
     proptest! {

@@ -158,7 +158,7 @@ impl EngineError {
     pub fn next(&self) -> &'static str {
         match self {
             Self::UnsupportedArchitecture { .. } => "use a llama, mistral, qwen2 or qwen3 model",
-            Self::UnsupportedConfig { next, .. } => *next,
+            Self::UnsupportedConfig { next, .. } => next,
             Self::UnknownConfigKey { .. } => "remove the key if it does not change the result",
             Self::MissingTensor { .. } => "download the complete model",
             Self::ExtraTensor { .. } => "use weights of the architecture that config.json names",

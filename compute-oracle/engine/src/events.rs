@@ -221,22 +221,24 @@ impl EventLog {
         Ok(log)
     }
 
-    /// Records an event and shows it. An event that an earlier process recorded
-    /// must be equal; it is not repeated.
+    /// Records an event and shows it. An event that was recorded before, by this process or an earlier one, must be
+    /// equal; it is not repeated.
     ///
     /// # Errors
     /// Writing failed, or `resume_mismatch`.
     pub fn emit(&mut self, kind: EventKind, sink: &mut dyn FnMut(&Event)) -> Result<()> {
+        let mut place = None;
         if let Some((class, at)) = kind.place() {
-            let found = self.recorded.binary_search_by(|r| (r.0, r.1).cmp(&(class, at)));
-            if let Ok(i) = found {
-                if !same(&self.recorded[i].2, &kind.deterministic()) {
+            match self.recorded.binary_search_by(|r| (r.0, r.1).cmp(&(class, at))) {
+                Ok(i) if same(&self.recorded[i].2, &kind.deterministic()) => return Ok(()),
+                Ok(_) => {
                     return Err(EngineError::ResumeMismatch {
                         path: self.path.clone().unwrap_or_default(),
                         what: "a recorded step",
-                    });
+                    })
                 }
-                return Ok(());
+                // A resumed run tells of a checkpoint whose event may be lost, and then reaches its state again.
+                Err(i) => place = Some((i, (class, at, kind.deterministic()))),
             }
         }
         let event = Event { seq: self.seq, kind };
@@ -244,6 +246,9 @@ impl EventLog {
             let mut line = serde_json::to_string(&event).unwrap_or_default();
             line.push('\n');
             file.write_all(line.as_bytes()).and_then(|()| file.flush()).map_err(EngineError::io(path))?;
+        }
+        if let Some((i, entry)) = place {
+            self.recorded.insert(i, entry);
         }
         self.seq += 1;
         sink(&event);

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use serde_json::{json, Value};
 use zeroize::Zeroizing;
 
-use super::http_stream;
+use super::{daemon_url, http_stream};
 use crate::{
     apikey::ApiKey,
     cli::Chat as Args,
@@ -104,6 +104,7 @@ fn take(line: &str, answer: &mut Answer, on_text: &mut (dyn FnMut(&str) + Send))
 
 /// Asks and streams the answer. `on_text` sees each piece as it comes.
 pub async fn ask(q: &Question<'_>, on_text: &mut (dyn FnMut(&str) + Send)) -> CliResult<Answer> {
+    daemon_url(q.url)?;
     let base = q.url.trim_end_matches('/').trim_end_matches("/v1");
     let url = format!("{base}/v1/chat/completions");
     let messages: Vec<Value> =

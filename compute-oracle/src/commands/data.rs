@@ -15,7 +15,7 @@ use weft_chain::{
     datanets::{self, RejectCode, Verdict},
     Call, Client, State,
 };
-use weft_data::{read_jsonl, Tokenizer};
+use weft_data::{read_jsonl, survey, Tokenizer};
 use weft_protocol::{
     economics::REVEAL_DELAY,
     hash::{Hash, ZERO},
@@ -23,7 +23,7 @@ use weft_protocol::{
 };
 use weft_store::write_private;
 
-use super::{signed_all, DEPOSITS};
+use super::signed_all;
 use crate::{
     cli::{Data as Command, VerdictArg},
     context::Context,
@@ -50,15 +50,34 @@ pub struct Checked {
     pub tokens: Option<u64>,
     /// Tokens of the longest record, with a base model.
     pub longest: Option<u32>,
+    /// What is no error and rarely meant.
+    pub warnings: Vec<String>,
 }
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+/// Bad lines that are named at a time.
+const MOST_ERRORS: usize = 20;
+
+fn open(path: &Path) -> CliResult<std::fs::File> {
+    if path.is_dir() {
+        return Err(CliError::usage(format!("{} is a folder", path.display()), "name JSONL files"));
+    }
+    std::fs::File::open(path).map_err(CliError::io("read", path))
+}
+
+/// Tokens that a base model reads at once, from its configuration.
+fn context(base: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(base.join("config.json")).ok()?;
+    let config: Value = serde_json::from_str(&text).ok()?;
+    config.get("max_position_embeddings").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok())
+}
+
 /// Reads a JSONL file; errors name file, line and field.
 pub fn read(path: &Path) -> CliResult<Vec<Record>> {
-    let file = std::fs::File::open(path).map_err(CliError::io("read", path))?;
+    let file = open(path)?;
     read_jsonl(&path.display().to_string(), BufReader::new(file)).map_err(data_error)
 }
 
@@ -66,14 +85,34 @@ pub fn read(path: &Path) -> CliResult<Vec<Record>> {
 pub fn check(files: &[PathBuf], base: Option<&Path>) -> CliResult<Vec<Checked>> {
     let tokenizer = base.map(|dir| Tokenizer::from_dir(dir).map_err(data_error)).transpose()?;
     let mut seen = std::collections::BTreeSet::new();
+    let context = base.and_then(context);
     let mut list = Vec::new();
+    let mut errors = Vec::new();
     for path in files {
-        let records = read(path)?;
-        let mut duplicates = 0u32;
-        for r in &records {
+        let left = MOST_ERRORS.saturating_sub(errors.len());
+        let found = survey(&path.display().to_string(), BufReader::new(open(path)?), left.max(1));
+        if !found.errors.is_empty() {
+            errors.extend(found.errors);
+            if errors.len() >= MOST_ERRORS {
+                break;
+            }
+            continue;
+        }
+        let mut warnings: Vec<String> = found
+            .unread
+            .iter()
+            .map(|(key, line)| format!("{}, line {line}: nothing reads the key `{key}`", path.display()))
+            .collect();
+        let (mut duplicates, mut lines, mut records) = (0u32, Vec::new(), Vec::with_capacity(found.records.len()));
+        for (line, r) in found.records {
             if !seen.insert(r.id(&ZERO)) {
                 duplicates = duplicates.saturating_add(1);
+                lines.push(line);
             }
+            records.push(r);
+        }
+        if let Some(text) = some_lines(&lines) {
+            warnings.push(format!("{}: equal to an earlier record, which alone earns: {text}", path.display()));
         }
         let (mut tokens, mut longest) = (None, None);
         if let Some(tokenizer) = &tokenizer {
@@ -85,6 +124,12 @@ pub fn check(files: &[PathBuf], base: Option<&Path>) -> CliResult<Vec<Checked>> 
                 most = most.max(n);
             }
             (tokens, longest) = (Some(sum), Some(most));
+            if let Some(context) = context.filter(|c| most > *c) {
+                warnings.push(format!(
+                    "{}: the longest record has {most} tokens, the model's context is {context}: set `overlong` in the recipe, or split it",
+                    path.display()
+                ));
+            }
         }
         list.push(Checked {
             file: path.clone(),
@@ -94,9 +139,25 @@ pub fn check(files: &[PathBuf], base: Option<&Path>) -> CliResult<Vec<Checked>> 
             duplicates,
             tokens,
             longest,
+            warnings,
         });
     }
-    Ok(list)
+    let mut all = errors.into_iter().map(data_error);
+    let Some(mut first) = all.next() else { return Ok(list) };
+    for other in all {
+        first.cause.push('\n');
+        first.cause.push_str(&other.cause);
+    }
+    Err(first)
+}
+
+/// `lines 3, 7 and 12 more`; nothing for no lines.
+fn some_lines(lines: &[usize]) -> Option<String> {
+    let shown: Vec<String> = lines.iter().take(MOST_ERRORS).map(usize::to_string).collect();
+    let rest = lines.len().saturating_sub(shown.len());
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let noun = if lines.len() == 1 { "line" } else { "lines" };
+    (!shown.is_empty()).then(|| format!("{noun} {}{more}", shown.join(", ")))
 }
 
 /// How far a contribution on disk has come.
@@ -207,11 +268,11 @@ impl Open {
         }
     }
 
-    fn reveal(&self) -> (Call, u128) {
+    fn reveal(&self, params: &datanets::Params) -> (Call, u128) {
         let k = &self.kept;
         let call = datanets::reveal(k.datanet, self.root, self.salt, self.content, k.records, k.bytes);
-        let storage = DEPOSITS.storage_deposit.saturating_mul(u128::from(k.bytes.div_ceil(1 << 20)));
-        (call, storage.saturating_add(DEPOSITS.risk_deposit))
+        let storage = params.storage_deposit.saturating_mul(u128::from(k.bytes.div_ceil(1 << 20)));
+        (call, storage.saturating_add(params.risk_deposit))
     }
 }
 
@@ -343,10 +404,11 @@ pub async fn contribute_all(
     for (datanet, path) in files {
         open.push(prepare(ctx, chain, &state, &me, *datanet, path).await?);
     }
+    let params = datanets::params(&state).await?;
     let mut commits = Vec::new();
     for o in &open {
         if datanets::commitment(&state, &me, &o.commitment).await?.is_none() {
-            commits.push((datanets::commit(o.kept.datanet, o.commitment), DEPOSITS.commit_deposit));
+            commits.push((datanets::commit(o.kept.datanet, o.commitment), params.commit_deposit));
         }
     }
     if !commits.is_empty() {
@@ -384,7 +446,8 @@ async fn reveal_open(ctx: &Context, signer: &Keypair, open: &mut [Open]) -> CliR
     while state.head.number.saturating_add(1) < ready {
         state = chain.next_finalised(state.head).await?;
     }
-    let calls: Vec<(Call, u128)> = open.iter().map(Open::reveal).collect();
+    let params = datanets::params(&state).await?;
+    let calls: Vec<(Call, u128)> = open.iter().map(|o| o.reveal(&params)).collect();
     let done = signed_all(ctx, signer, &calls).await?;
     let mut superseded = None;
     for (o, included) in open.iter_mut().zip(done) {
@@ -523,11 +586,15 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                 .map(|c| {
                     json!({
                         "file": c.file, "records": c.records, "duplicates": c.duplicates, "bytes": c.bytes,
-                        "messages": c.messages, "tokens": c.tokens, "longest": c.longest,
+                        "messages": c.messages, "tokens": c.tokens, "longest": c.longest, "warnings": c.warnings,
                     })
                 })
                 .collect();
-            ctx.result(&json!({ "files": value }), &table(&rows));
+            let mut text = table(&rows);
+            for warning in list.iter().flat_map(|c| &c.warnings) {
+                text.push_str(&format!("  {warning}\n"));
+            }
+            ctx.result(&json!({ "files": value }), &text);
         }
         Command::Contribute { datanet, file, commit_only } => {
             let c = contribute(ctx, &ctx.signer().await?, datanet, &file, commit_only).await?;

@@ -1,16 +1,18 @@
 //! `weft datanet`: registries of records.
 
+use std::collections::BTreeSet;
+
 use serde_json::{json, Value};
 use subxt_signer::sr25519::Keypair;
 use weft_chain::datanets::{self, Contribution, Datanet, Kind, Rule};
 
-use super::{accounts, signed, DEPOSITS};
+use super::{accounts, signed};
 use crate::{
     cli::{Datanet as Command, KindArg},
     context::Context,
     error::{CliError, CliResult},
     keys::address,
-    output::{full, short, table},
+    output::{counted, full, short, table},
 };
 
 /// A Datanet to create.
@@ -33,9 +35,16 @@ pub async fn create(ctx: &Context, signer: &Keypair, new: &NewDatanet) -> CliRes
     if new.name.is_empty() || new.name.len() > 64 {
         return Err(CliError::usage(format!("the name '{}' has {} bytes", new.name, new.name.len()), "use 1–64 bytes"));
     }
+    if new.name.chars().any(char::is_control) {
+        return Err(CliError::usage(
+            format!("the name {:?} holds control characters", new.name),
+            "use letters, digits, signs and spaces",
+        ));
+    }
     let card = ctx.store()?.put(&new.card)?;
     let call = datanets::create(new.kind, &new.name, card, new.rule);
-    let done = signed(ctx, signer, call, DEPOSITS.datanet_deposit).await?;
+    let deposit = datanets::params(&ctx.chain().await?.finalised().await?).await?.datanet_deposit;
+    let done = signed(ctx, signer, call, deposit).await?;
     let id = done.id("Datanets", "Created", "datanet")?;
     if !new.curators.is_empty() {
         set_curators(ctx, signer, id, &new.curators).await?;
@@ -180,6 +189,19 @@ fn shown_text(id: u32, shown: &Shown) -> String {
     text
 }
 
+/// The rule of a new Datanet: without curators its owner decides, since nobody else could.
+fn rule(threshold: Option<u8>, curators: &[[u8; 32]]) -> CliResult<Rule> {
+    let distinct = curators.iter().collect::<BTreeSet<_>>().len();
+    match threshold.unwrap_or(u8::from(distinct > 0)) {
+        0 => Ok(Rule::Owner),
+        k if usize::from(k) > distinct => Err(CliError::usage(
+            format!("{k} equal votes are to decide, and there are {}", counted(distinct, "curator")),
+            "name more curators, or create the Datanet with a lower --threshold; with 0 the owner decides",
+        )),
+        k => Ok(Rule::Threshold(k)),
+    }
+}
+
 /// Runs a command of the group.
 pub async fn run(ctx: &Context, command: Command) -> CliResult {
     match command {
@@ -190,8 +212,9 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                 KindArg::Instruction => Kind::Instruction,
                 KindArg::Text => Kind::Text,
             };
-            let rule = if threshold == 0 { Rule::Owner } else { Rule::Threshold(threshold) };
-            let new = NewDatanet { name, kind, card: bytes, rule, curators: accounts(ctx, &curators).await? };
+            let curators = accounts(ctx, &curators).await?;
+            let rule = rule(threshold, &curators)?;
+            let new = NewDatanet { name, kind, card: bytes, rule, curators };
             let id = create(ctx, &ctx.signer().await?, &new).await?;
             ctx.result(
                 &json!({ "datanet": id }),
@@ -213,8 +236,14 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
         }
         Command::Curators { datanet, curators } => {
             let list = accounts(ctx, &curators).await?;
+            let state = ctx.chain().await?.finalised().await?;
+            let net = datanets::datanet(&state, datanet).await?;
+            let net = net.ok_or_else(|| state.missing(format!("Datanet {datanet}")))?;
+            if let Rule::Threshold(votes) = net.rule {
+                rule(Some(votes), &list)?;
+            }
             set_curators(ctx, &ctx.signer().await?, datanet, &list).await?;
-            ctx.result(&json!({ "datanet": datanet, "curators": list.len() }), &format!("{} curators", list.len()));
+            ctx.result(&json!({ "datanet": datanet, "curators": list.len() }), &counted(list.len(), "curator"));
         }
         Command::Snapshot { datanet } => {
             let index = snapshot(ctx, &ctx.signer().await?, datanet).await?;
@@ -225,4 +254,22 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exit;
+
+    #[test]
+    fn rule_should_be_one_that_somebody_can_meet() {
+        let (a, b) = ([1; 32], [2; 32]);
+        assert_eq!(rule(None, &[]).unwrap(), Rule::Owner);
+        assert_eq!(rule(None, &[a]).unwrap(), Rule::Threshold(1));
+        assert_eq!(rule(Some(0), &[a]).unwrap(), Rule::Owner);
+        assert_eq!(rule(Some(2), &[a, b]).unwrap(), Rule::Threshold(2));
+        for (threshold, list) in [(1, vec![]), (2, vec![a]), (2, vec![a, a])] {
+            assert_eq!(rule(Some(threshold), &list).unwrap_err().exit, Exit::Usage);
+        }
+    }
 }

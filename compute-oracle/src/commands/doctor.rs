@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use serde_json::json;
-use weft_chain::Client;
+use weft_chain::{
+    oracles::{self, OracleStatus},
+    system, Client,
+};
 use weft_engine::{Compute, Isa};
 
 use crate::{
     context::Context,
     error::{CliError, CliResult, Exit},
-    output::full,
+    keys::address,
+    output::{full, weft},
 };
 
 /// How a check came out.
@@ -34,13 +38,16 @@ impl Check {
 }
 
 /// GiB with one digit, computed on whole numbers.
-fn gib(bytes: u64) -> String {
+pub(crate) fn gib(bytes: u64) -> String {
     let tenths = bytes.saturating_mul(10) >> 30;
     format!("{}.{} GiB", tenths / 10, tenths % 10)
 }
 
 async fn node(ctx: &Context) -> Check {
     let url = &ctx.config.chain.rpc_url;
+    if let Err(e) = crate::context::node_url(url) {
+        return Check::failed("node", &e);
+    }
     let client = match Client::connect(url).await {
         Ok(client) => client,
         Err(e) => return Check::failed("node", &e.into()),
@@ -139,7 +146,14 @@ fn bases(ctx: &Context) -> Vec<Check> {
         Err(e) => Check::failed("base model", &e),
     };
     if folders.is_empty() {
-        return vec![Check::fine("base model", "none configured; `weft serve --base DIR` and `weft chat` need one")];
+        return vec![Check {
+            name: "base model",
+            problem: Some((
+                Exit::NotFound,
+                "name a folder in oracle.base_models, or with `weft serve --base DIR`".into(),
+            )),
+            found: "none is configured; an oracle needs one to train and to answer".into(),
+        }];
     }
     folders.iter().map(|dir| check(dir)).collect()
 }
@@ -150,7 +164,53 @@ pub async fn checks(ctx: &Context) -> Vec<Check> {
     let mut list = vec![store(ctx), processor(), memory(), graphics()];
     list.extend(bases(ctx));
     list.push(node(ctx).await);
+    list.extend(account(ctx).await);
     list
+}
+
+/// The account that works or signs here: its money, and where it stands as an oracle. Nothing without an account.
+async fn account(ctx: &Context) -> Vec<Check> {
+    let key_file = &ctx.config.oracle.key_file;
+    let works = !key_file.is_empty() && ctx.account.as_deref().is_none_or(|a| a == key_file.as_str());
+    let Some(name) = ctx.account.as_deref().or(works.then_some(key_file.as_str())) else { return Vec::new() };
+    match standing(ctx, name, works).await {
+        Ok(list) => list,
+        Err(e) => vec![Check::failed("account", &e)],
+    }
+}
+
+async fn standing(ctx: &Context, name: &str, works: bool) -> CliResult<Vec<Check>> {
+    let who = super::account(ctx, name).await?;
+    let state = ctx.chain().await?.finalised().await?;
+    let balance = system::balance(&state, &who).await?;
+    let money = format!("{}: {} free, {} on hold", address(&who), weft(balance.free), weft(balance.reserved));
+    let mut list = vec![if balance.free == 0 {
+        Check { name: "account", problem: Some((Exit::Funds, "fund it: it cannot pay a fee".into())), found: money }
+    } else {
+        Check::fine("account", money)
+    }];
+    list.push(match oracles::oracle(&state, &who).await? {
+        None if works => Check {
+            name: "oracle",
+            problem: Some((Exit::NotFound, "register it: `weft oracle register --stake AMOUNT`".into())),
+            found: "the account is no oracle".into(),
+        },
+        None => Check::fine("oracle", "the account is no oracle; it needs to be one only to serve"),
+        Some(o) => {
+            let stake = format!("{} staked, {} locked by runs", weft(o.bonded), weft(o.locked));
+            let idle = |why: String, next: &str| Check {
+                name: "oracle",
+                problem: Some((Exit::NotPermitted, next.into())),
+                found: format!("{stake}; {why}"),
+            };
+            match o.status {
+                OracleStatus::Active => Check::fine("oracle", stake),
+                OracleStatus::Chilled => idle("chilled: it takes nothing new".into(), "`weft oracle resume`"),
+                OracleStatus::Jailed { until } => idle(format!("jailed until block {until}"), "wait until then"),
+            }
+        }
+    });
+    Ok(list)
 }
 
 /// Runs the command; its exit code is that of the first problem.

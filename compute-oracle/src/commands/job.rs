@@ -16,13 +16,13 @@ use weft_chain::{
 use weft_protocol::job::{FailReason, JobState};
 
 pub use super::submit::{base_root, quote, read_recipe, spec, submit, submit_unchecked, NewJob};
-use super::{get, http, signed};
+use super::{daemon_url, get, http, signed};
 use crate::{
     cli::Job as Command,
     context::Context,
     error::{CliError, CliResult, Exit},
     keys::address,
-    output::{full, say, table, weft},
+    output::{full, say, snake, table, weft},
 };
 
 /// Pause before a node that went away is asked again.
@@ -122,8 +122,8 @@ pub struct Shown {
 
 fn state_name(state: JobState) -> String {
     match state {
-        JobState::Failed(reason) => format!("failed ({})", format!("{reason:?}").to_lowercase()),
-        other => format!("{other:?}").to_lowercase(),
+        JobState::Failed(reason) => format!("failed ({})", snake(&format!("{reason:?}"))),
+        other => snake(&format!("{other:?}")),
     }
 }
 
@@ -481,6 +481,9 @@ impl Printer {
 
 /// Follows a job on the terminal and ends with its result.
 pub async fn follow(ctx: &Context, id: u32, daemon: Option<&str>) -> CliResult {
+    if let Some(url) = daemon {
+        daemon_url(url)?;
+    }
     let mut printer = Printer::new(ctx);
     let job = watch(ctx, id, daemon, &mut |event| printer.event(event)).await?;
     if let Some(bar) = &printer.bar {

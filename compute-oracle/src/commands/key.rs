@@ -15,7 +15,7 @@ use crate::{
 pub async fn run(ctx: &Context, command: Command) -> CliResult {
     match command {
         Command::Generate { name, no_passphrase } => {
-            let path = keys::key_path(&ctx.data_dir, &name);
+            let path = keys::new_key_path(&ctx.data_dir, &name)?;
             let address = keys::generate(&path, !no_passphrase)?;
             ctx.result(
                 &json!({ "name": name, "address": address, "file": path }),
@@ -36,7 +36,10 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
     Ok(())
 }
 
-fn mib(bytes: u64) -> String {
+fn size(bytes: u64) -> String {
+    if bytes >= 1 << 30 {
+        return super::doctor::gib(bytes);
+    }
     format!("{}.{} MiB", bytes >> 20, (bytes & 0xf_ffff).saturating_mul(10) >> 20)
 }
 
@@ -56,8 +59,8 @@ pub fn store(ctx: &Context, command: &Store) -> CliResult {
                     "{}: {} blobs, {}; {} free on its disk\n  sources: {}",
                     store.path().display(),
                     usage.blobs,
-                    mib(usage.bytes),
-                    mib(usage.free),
+                    size(usage.bytes),
+                    size(usage.free),
                     if sources.is_empty() { "none".to_string() } else { sources.join(", ") }
                 ),
             );
@@ -70,6 +73,8 @@ pub fn store(ctx: &Context, command: &Store) -> CliResult {
 pub fn config(ctx: &Context, command: &ConfigCommand) -> CliResult {
     match command {
         ConfigCommand::Show => {
+            super::serve::listen_address(&ctx.config.server.listen)?;
+            crate::daemon::compute(&ctx.config.oracle.isa, ctx.config.oracle.threads)?;
             let broken = |e: String| CliError::new(Exit::Failed, "config", e, "report this");
             let value = serde_json::to_value(&ctx.config).map_err(|e| broken(e.to_string()))?;
             let text = toml::to_string_pretty(&ctx.config).map_err(|e| broken(e.to_string()))?;

@@ -13,12 +13,12 @@ use weft_protocol::{
 };
 use weft_store::BlobStore;
 
-use super::{signed, DEPOSITS};
+use super::signed;
 use crate::{
     cli::Licence as Command,
     context::Context,
     error::{CliError, CliResult},
-    output::{full, parse_amount, parse_hash, weft},
+    output::{full, parse_amount, parse_hash, snake, weft},
 };
 
 /// The terms of the network's default licence: every purpose, no price, the default pool and shares.
@@ -143,7 +143,8 @@ pub fn read(path: &Path) -> CliResult<(Terms, Option<Vec<u8>>)> {
 
 /// Sets new terms. Returns the licence version.
 pub async fn set(ctx: &Context, signer: &Keypair, datanet: u32, terms: &Terms) -> CliResult<u32> {
-    let done = signed(ctx, signer, permissions::set_licence(datanet, terms), DEPOSITS.grant_deposit).await?;
+    let deposit = permissions::params(&ctx.chain().await?.finalised().await?).await?.licence_deposit;
+    let done = signed(ctx, signer, permissions::set_licence(datanet, terms), deposit).await?;
     Ok(done.id("Permissions", "LicenceSet", "version")?)
 }
 
@@ -177,7 +178,7 @@ fn terms_json(version: u32, licence: &Licence) -> Value {
         "base_ppm": t.base_ppm, "contributors_ppm": t.shares.0, "owner_ppm": t.shares.1, "curators_ppm": t.shares.2,
         "max_uses": t.max_uses, "duration": t.duration, "base_models": allowed(&t.base_models),
         "programs": allowed(&t.programs), "attribution": t.attribution, "revocable": t.revocable,
-        "approval": format!("{:?}", t.approval),
+        "approval": snake(&format!("{:?}", t.approval)),
     })
 }
 
@@ -232,7 +233,7 @@ pub mod grant {
     use subxt_signer::sr25519::Keypair;
     use weft_chain::permissions::{self, Allowed, Approval, Cause, Grant, Scope};
 
-    use super::{purposes, show as licence_of, signed, Hash, DEPOSITS};
+    use super::{purposes, show as licence_of, signed, snake, Hash};
     use crate::{
         cli::Grant as Command,
         context::Context,
@@ -274,7 +275,8 @@ pub mod grant {
             expiry: None,
         };
         let call = permissions::acquire(ask.datanet, version, ask.max_price.unwrap_or(terms.price), &scope);
-        let done = signed(ctx, signer, call, DEPOSITS.grant_deposit).await?;
+        let deposit = permissions::params(&ctx.chain().await?.finalised().await?).await?.grant_deposit;
+        let done = signed(ctx, signer, call, deposit).await?;
         Ok(done.id("Permissions", "Granted", "grant")?)
     }
 
@@ -311,7 +313,11 @@ pub mod grant {
                     &json!({
                         "grant": grant, "datanet": g.datanet, "version": g.version, "consumer": address(&g.consumer.0),
                         "granted": g.granted, "left": g.left, "in_flight": g.in_flight, "used": g.used,
-                        "expiry": g.expiry, "state": format!("{:?}", g.state), "purposes": names,
+                        "expiry": g.expiry, "state": snake(&format!("{:?}", g.state)), "purposes": names,
+                        "cause": match g.state {
+                            permissions::GrantState::Revoked(cause) => Some(snake(&format!("{cause:?}"))),
+                            _ => None,
+                        },
                     }),
                     &format!(
                         "grant {grant} on Datanet {} (licence version {}) for {}\n  {:?}: {} of {} trainings left, {} in flight, {} used{}\n  purposes: {}",

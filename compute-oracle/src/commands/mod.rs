@@ -30,7 +30,7 @@ use std::{
 use serde_json::Value;
 use subxt_signer::sr25519::Keypair;
 use weft_chain::{Call, ChainError, Included};
-use weft_protocol::{economics::Params, hash::Hash};
+use weft_protocol::hash::Hash;
 
 use crate::{
     cli::{Cli, Command},
@@ -41,9 +41,6 @@ use crate::{
     oracle::runs::{load_base, LoadedBase},
     output::{full, Output},
 };
-
-/// Deposits of the runtime. They are its constants, from the same table.
-pub(crate) const DEPOSITS: Params = Params::fast();
 
 /// Code of the error for a call that was shown and not signed: `--dry-run`, or the answer "no".
 pub const NOT_SIGNED: &str = "not_signed";
@@ -156,7 +153,7 @@ pub(crate) fn find_base(ctx: &Context, named: Option<&Path>, root: &Hash, user: 
 /// The account of an argument: an address, hex, `//Name`, or the name of a local key. Without one, `--account`.
 pub(crate) async fn subject(ctx: &Context, of: Option<&str>) -> CliResult<[u8; 32]> {
     let Some(name) = of.or(ctx.account.as_deref()) else {
-        return Err(CliError::usage("no account is named", "add --account or --for"));
+        return Err(CliError::usage("no account is named", "add --account ACCOUNT"));
     };
     account(ctx, name).await
 }
@@ -167,8 +164,35 @@ pub(crate) async fn account(ctx: &Context, name: &str) -> CliResult<[u8; 32]> {
     if !name.starts_with("//") && !name.starts_with("0x") && local.exists() {
         return keys::public(&local);
     }
-    let development = name.starts_with("//") && ctx.chain().await?.is_development();
-    keys::parse_account(name, development)
+    // A bare word that is neither address nor hex can only have been meant as the name of a key.
+    let address = name.starts_with("//") || name.starts_with("0x") || name.len() > 40;
+    keys::parse_account(name).map_err(|e| if address { e } else { keys::no_key(name, &ctx.data_dir) })
+}
+
+/// Refuses a folder that holds no base model, before its files are missed one by one.
+pub(crate) fn base_folder(dir: &Path) -> CliResult {
+    if !dir.is_dir() {
+        return Err(CliError::not_found(format!("there is no folder {}", dir.display()), "check the path"));
+    }
+    if !dir.join("config.json").is_file() {
+        return Err(CliError::usage(
+            format!("{} is no base model folder: it has no config.json", dir.display()),
+            "name a folder in Hugging Face layout: config.json, tokenizer.json, *.safetensors",
+        ));
+    }
+    Ok(())
+}
+
+/// The address of a daemon, as given by the user.
+pub(crate) fn daemon_url(text: &str) -> CliResult<reqwest::Url> {
+    let refused = |why: String| {
+        CliError::usage(format!("'{text}' is no address of a daemon: {why}"), "write one such as http://127.0.0.1:8000")
+    };
+    let url = reqwest::Url::parse(text).map_err(|e| refused(e.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused("it does not begin with http:// or https://".into()));
+    }
+    Ok(url)
 }
 
 /// Several accounts of arguments.

@@ -11,7 +11,7 @@ use weft_protocol::{
     peft,
 };
 
-use super::{find_base, signed, DEPOSITS};
+use super::{base_folder, find_base, signed};
 use crate::{
     cli::Model as Command,
     context::Context,
@@ -43,6 +43,7 @@ pub async fn register(ctx: &Context, signer: &Keypair, dir: &Path, name: &str, l
             return Err(CliError::usage(format!("the {what} has {} bytes", text.len()), "use 1–64 bytes"));
         }
     }
+    base_folder(dir)?;
     let base = Base::load(dir).map_err(engine_error)?;
     let (tokenizer, template) = (raw_hash(base.tokenizer_json()), raw_hash(base.template().as_bytes()));
     let root = base.root();
@@ -54,7 +55,8 @@ pub async fn register(ctx: &Context, signer: &Keypair, dir: &Path, name: &str, l
         ));
     }
     let call = models::register_base_model(root, name, base.shape(), tokenizer, template, licence);
-    signed(ctx, signer, call, DEPOSITS.base_deposit).await?;
+    let deposit = models::params(&state).await?.base_deposit;
+    signed(ctx, signer, call, deposit).await?;
     Ok(root)
 }
 
@@ -198,6 +200,7 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             );
         }
         Command::Root { dir } => {
+            base_folder(&dir)?;
             let base = Base::load(&dir).map_err(engine_error)?;
             ctx.result(&json!({ "root": full(&base.root()), "shape": base.shape() }), &full(&base.root()));
         }

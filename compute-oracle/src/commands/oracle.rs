@@ -12,7 +12,7 @@ use weft_protocol::{
     run::{sem_id, CLASS_CPU_F32},
 };
 
-use super::{signed, subject, DEPOSITS};
+use super::{signed, subject};
 use crate::{
     cli::Oracle as Command,
     context::Context,
@@ -75,7 +75,8 @@ pub async fn resume(ctx: &Context, signer: &Keypair) -> CliResult {
 pub async fn accuse(ctx: &Context, signer: &Keypair, job: u32, u: u32) -> CliResult {
     let state = ctx.chain().await?.finalised().await?;
     let found = models::job(&state, job).await?.ok_or_else(|| state.missing(format!("job {job}")))?;
-    let bond = accuse_bond(found.fee, found.steps, DEPOSITS.jury_size, DEPOSITS.audit_fee, DEPOSITS.bond_floor);
+    let stakes = oracles::stakes(&state).await?;
+    let bond = accuse_bond(found.fee, found.steps, stakes.jury_size, stakes.audit_fee, stakes.bond_floor);
     signed(ctx, signer, oracles::accuse(job, u), bond.unwrap_or(0)).await.map(|_| ())
 }
 

@@ -87,7 +87,21 @@ pub mod apikey {
     /// Runs a command of the group.
     pub async fn run(ctx: &Context, command: Command) -> CliResult {
         match command {
-            Command::Create { daily_limit, models, days, out } => {
+            Command::Create { daily_limit, models, days, no_expiry, out } => {
+                if days == 0 {
+                    return Err(CliError::usage(
+                        "a key of 0 days would pay for nothing",
+                        "give --days 1 or more, or --no-expiry for a key that never expires",
+                    ));
+                }
+                let days = if no_expiry { 0 } else { days };
+                let folder = out.as_ref().and_then(|p| p.parent()).filter(|p| !p.as_os_str().is_empty());
+                if let Some(folder) = folder.filter(|p| !p.is_dir()) {
+                    return Err(CliError::not_found(
+                        format!("there is no folder {}", folder.display()),
+                        "make it, or name another file with --out",
+                    ));
+                }
                 if let Some(path) = out.as_ref().filter(|p| p.exists()) {
                     return Err(CliError::usage(
                         format!("{} exists", path.display()),

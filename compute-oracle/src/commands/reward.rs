@@ -1,6 +1,6 @@
 //! `weft reward`: from record to money, and why a number is zero.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use codec::Decode;
 use serde_json::{json, Value};
@@ -17,13 +17,13 @@ use weft_protocol::{
     sum_tree::{self, OwnerLeaf, SumNode},
 };
 
-use super::{get, http, signed_all, subject};
+use super::{daemon_url, get, http, signed_all, subject};
 use crate::{
     cli::Reward as Command,
     context::Context,
     error::{CliError, CliResult, Exit},
     keys::address,
-    output::{table, weft},
+    output::{counted, table, weft},
     serving::owner_leaves,
 };
 
@@ -100,7 +100,9 @@ pub struct ContributionStatus {
     pub shared: u32,
     /// Influence by model, of all of them together.
     pub influence: Vec<Influence>,
-    /// Units earned, of all of them together.
+    /// Models of `used_in` whose payout trees could not be had: influence and money are at least what is known.
+    pub unknown: Vec<u32>,
+    /// Units earned, of all of them together, as far as the trees are known.
     pub earned: u128,
     /// Units claimed.
     pub claimed: u128,
@@ -197,6 +199,9 @@ struct Ledger {
 }
 
 async fn ledger(ctx: &Context, who: &[u8; 32], daemons: &[String]) -> CliResult<Ledger> {
+    for daemon in daemons {
+        daemon_url(daemon)?;
+    }
     let state = ctx.chain().await?.finalised().await?;
     let mut book = Ledger { state, models: 0, leaves: Vec::new(), dues: Vec::new(), unknown: Vec::new() };
     for id in 0..models::next_model(&book.state).await? {
@@ -312,6 +317,28 @@ async fn unearned(state: &State, models_used: &[u32]) -> CliResult<String> {
     Ok("the models have not been used for pay yet".into())
 }
 
+/// How to come by payout trees.
+const TREES: &str = "name a daemon that serves them with --daemon, or add its blob folder to store.sources";
+
+/// `model 3`, `models 0, 1`.
+fn models_text(models: &[u32]) -> String {
+    let list: Vec<String> = models.iter().map(u32::to_string).collect();
+    format!("{} {}", if list.len() == 1 { "model" } else { "models" }, list.join(", "))
+}
+
+/// What was printed is not all: the payout trees of these models are out of reach.
+fn trees_unknown(models: &[u32]) -> CliResult {
+    if models.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Exit::Unreachable,
+        "payout_trees_unknown",
+        format!("more may be due: the payout trees of {} are out of reach", models_text(models)),
+        TREES,
+    ))
+}
+
 async fn zero_of(book: &Ledger, c: &ContributionStatus, uses: Option<&Uses>) -> CliResult<Option<String>> {
     if c.accepted == 0 {
         return Ok(Some(match c.state {
@@ -336,12 +363,11 @@ async fn zero_of(book: &Ledger, c: &ContributionStatus, uses: Option<&Uses>) -> 
             (None, false) => format!("in no snapshot yet; anyone may take one: `weft datanet snapshot {}`", c.datanet),
         }));
     }
+    if !c.unknown.is_empty() {
+        let (trees, verb) = if c.unknown.len() == 1 { ("tree", "is") } else { ("trees", "are") };
+        return Ok(Some(format!("the payout {trees} of {} {verb} not at hand; {TREES}", models_text(&c.unknown))));
+    }
     if c.influence.is_empty() {
-        if let Some(model) = c.used_in.iter().find(|m| book.unknown.contains(m)) {
-            return Ok(Some(format!(
-                "the payout tree of model {model} is not at hand; name a daemon that serves it with --daemon, or add its blob folder to store.sources"
-            )));
-        }
         return Ok(Some("every record equals an earlier one, or trained nothing: the earlier one earns".into()));
     }
     if c.influence.iter().all(|i| i.paid == 0) {
@@ -386,6 +412,7 @@ pub async fn show(ctx: &Context, who: &[u8; 32], daemons: &[String]) -> CliResul
                 .filter(|l| l.leaf.datanet == datanet && used_in.contains(&l.model))
                 .map(|l| Influence { model: l.model, pos: l.leaf.pos, neg: l.leaf.neg, paid: l.leaf.paid })
                 .collect();
+            let unknown = used_in.iter().copied().filter(|m| book.unknown.contains(m)).collect();
             let dues = book.dues.iter().filter(|d| d.leaf.datanet == datanet && used_in.contains(&d.model));
             let (mut earned, mut claimed) = (0u128, 0u128);
             for d in dues {
@@ -404,6 +431,7 @@ pub async fn show(ctx: &Context, who: &[u8; 32], daemons: &[String]) -> CliResul
                 used_in,
                 shared,
                 influence,
+                unknown,
                 earned,
                 claimed,
                 zero: None,
@@ -424,12 +452,7 @@ pub async fn claim(ctx: &Context, signer: &Keypair, who: &[u8; 32], daemons: &[S
             Exit::Unreachable,
             "payout_trees_unknown",
             format!("the payout trees of all {} models are out of reach", book.models),
-            "name a daemon that serves them with --daemon, or add its blob folder to store.sources",
-        ));
-    }
-    for id in &book.unknown {
-        ctx.out.note(&format!(
-            "model {id}: its payout tree is not at hand; name a daemon that serves it with --daemon, or add its blob folder to store.sources"
+            TREES,
         ));
     }
     let open: Vec<&Due> = book.dues.iter().filter(|d| d.due > 0 && !d.claimed).collect();
@@ -449,6 +472,7 @@ pub async fn claim(ctx: &Context, signer: &Keypair, who: &[u8; 32], daemons: &[S
     }
     let mut result = Claimed { unknown: book.unknown.clone(), ..Claimed::default() };
     if calls.is_empty() {
+        result.owed = rewards::owed(&book.state, who).await?;
         return Ok(result);
     }
     for included in signed_all(ctx, signer, &calls).await? {
@@ -463,13 +487,17 @@ pub async fn claim(ctx: &Context, signer: &Keypair, who: &[u8; 32], daemons: &[S
 }
 
 fn status_json(c: &ContributionStatus) -> Value {
+    // A part of a sum is no sum: what is known stands apart while trees are unknown.
+    let whole = |units: u128| c.unknown.is_empty().then(|| units.to_string());
     json!({
         "datanet": c.datanet, "contribution": c.contribution, "records": c.records, "state": c.state,
         "reason": c.reason, "accepted": c.accepted, "used_in": c.used_in, "shared_with": c.shared,
         "influence": c.influence.iter().map(|i| json!({
             "model": i.model, "pos": i.pos.to_string(), "neg": i.neg.to_string(), "paid": i.paid.to_string(),
         })).collect::<Vec<_>>(),
-        "earned": c.earned.to_string(), "claimed": c.claimed.to_string(), "zero": c.zero,
+        "earned": whole(c.earned), "claimed": whole(c.claimed), "zero": c.zero,
+        "partial": !c.unknown.is_empty(), "unknown_models": c.unknown,
+        "known": { "earned": c.earned.to_string(), "claimed": c.claimed.to_string() },
     })
 }
 
@@ -483,7 +511,13 @@ fn list_text(who: &[u8; 32], list: &[ContributionStatus]) -> String {
     let mut joint = false;
     for c in list {
         let models: Vec<String> = c.used_in.iter().map(|m| format!("model {m}")).collect();
-        let paid: Vec<String> = c.influence.iter().map(|i| (i.paid / 1_000_000).to_string()).collect();
+        let mut paid: Vec<String> = c.influence.iter().map(|i| (i.paid / 1_000_000).to_string()).collect();
+        paid.extend(c.unknown.iter().map(|_| "?".to_string()));
+        let units = |sum: u128| match (c.unknown.is_empty(), sum) {
+            (true, _) => weft(sum),
+            (false, 0) => "?".to_string(),
+            (false, _) => format!("at least {}", weft(sum)),
+        };
         let or_zero = |v: Vec<String>| if v.is_empty() { "0".to_string() } else { v.join(", ") };
         rows.push(vec![
             c.datanet.to_string(),
@@ -491,8 +525,8 @@ fn list_text(who: &[u8; 32], list: &[ContributionStatus]) -> String {
             format!("{} of {}", c.accepted, c.records),
             or_zero(models),
             or_zero(paid),
-            weft(c.earned),
-            weft(c.claimed),
+            units(c.earned),
+            units(c.claimed),
         ]);
         if let Some(zero) = &c.zero {
             notes.push_str(&format!("  Datanet {}, contribution {}: {zero}\n", c.datanet, c.contribution));
@@ -518,6 +552,8 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
             let list = show(ctx, &who, &daemon).await?;
             let values: Vec<Value> = list.iter().map(status_json).collect();
             ctx.result(&json!({ "account": address(&who), "contributions": values }), &list_text(&who, &list));
+            let unknown: BTreeSet<u32> = list.iter().flat_map(|c| c.unknown.iter().copied()).collect();
+            trees_unknown(&unknown.into_iter().collect::<Vec<_>>())?;
         }
         Command::Claim { of, daemon } => {
             let who = subject(ctx, of.as_deref()).await?;
@@ -530,7 +566,9 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                     json!({ "model": model, "epoch": epoch, "part": part, "index": index, "units": units.to_string() })
                 })
                 .collect();
-            let text = if done.claims.is_empty() {
+            let text = if done.claims.is_empty() && !done.unknown.is_empty() {
+                format!("from the models whose payout trees are at hand nothing is due to {}", address(&who))
+            } else if done.claims.is_empty() {
                 format!("nothing is due to {}. Next: `weft reward show` says why", address(&who))
             } else {
                 let kept = if done.owed > 0 {
@@ -538,15 +576,22 @@ pub async fn run(ctx: &Context, command: Command) -> CliResult {
                 } else {
                     String::new()
                 };
-                format!("{} paid to {} in {} claims{kept}", weft(done.amount), address(&who), done.claims.len())
+                format!(
+                    "{} paid to {} in {}{kept}",
+                    weft(done.amount),
+                    address(&who),
+                    counted(done.claims.len(), "claim")
+                )
             };
             ctx.result(
                 &json!({
                     "account": address(&who), "amount": done.amount.to_string(), "claims": claims,
-                    "owed": done.owed.to_string(), "unknown_models": done.unknown,
+                    "owed": done.unknown.is_empty().then(|| done.owed.to_string()), "partial": !done.unknown.is_empty(),
+                    "unknown_models": done.unknown,
                 }),
                 &text,
             );
+            trees_unknown(&done.unknown)?;
         }
     }
     Ok(())

@@ -76,9 +76,22 @@ pub fn merged(mut config: Config, account: Option<&str>, args: &Serve) -> Config
     config
 }
 
+/// Refuses what is no HOST:PORT; whether it is free shows when it is taken.
+pub(crate) fn listen_address(text: &str) -> CliResult {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(()),
+        _ => Err(CliError::usage(
+            format!("'{text}' is no address to listen at: HOST:PORT expected"),
+            "write one such as 127.0.0.1:8000",
+        )),
+    }
+}
+
 /// Runs the daemon.
 pub async fn serve(ctx: Context, args: Serve) -> CliResult {
     let config = merged(ctx.config, ctx.account.as_deref(), &args);
+    listen_address(&config.server.listen)?;
+    crate::context::node_url(&config.chain.rpc_url)?;
     logging(&config.log, ctx.out.colours())?;
     daemon::serve(config, ctx.data_dir, Options::default()).await
 }

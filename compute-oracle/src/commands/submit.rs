@@ -20,7 +20,7 @@ use weft_protocol::{
     split::ModelSplit,
 };
 
-use super::{refused, signed, DEPOSITS};
+use super::{base_folder, refused, signed};
 use crate::{
     cli::JobSubmit,
     context::Context,
@@ -54,13 +54,24 @@ pub fn read_recipe(path: &Path) -> CliResult<Recipe> {
         CliError::usage(format!("{}: {why}", path.display()), "mend the key named; missing keys keep their defaults")
     };
     let text = std::fs::read_to_string(path).map_err(CliError::io("read", path))?;
+    // A list would be read as the keys in their order.
+    if matches!(serde_json::from_str::<Value>(&text), Ok(value) if !value.is_object()) {
+        return Err(bad("a recipe is a JSON object, such as {\"r\": 8}".into()));
+    }
     serde_json::from_str(&text).map_err(|e| bad(e.to_string()))
+}
+
+/// Whether a recipe file names a key, so that no default takes its place.
+fn names(path: &Path, key: &str) -> CliResult<bool> {
+    let text = std::fs::read_to_string(path).map_err(CliError::io("read", path))?;
+    Ok(serde_json::from_str::<Value>(&text).is_ok_and(|value| value.get(key).is_some()))
 }
 
 /// Root of a base model: hex, or the root computed from a folder.
 pub fn base_root(text: &str) -> CliResult<Hash> {
     let path = Path::new(text);
     if path.is_dir() {
+        base_folder(path)?;
         return weft_engine::base_root(path).map_err(engine_error);
     }
     parse_hash(text).map_err(|e| CliError::usage(e, "give the root of a base model in hex, or its folder"))
@@ -85,6 +96,12 @@ async fn spec_at(state: &State, new: &NewJob) -> CliResult<JobSpec> {
                 format!("take one with `weft datanet snapshot {datanet}`"),
             )
         })?;
+        if let Some(snapshot) = wanted.filter(|s| *s > newest) {
+            return Err(CliError::not_found(
+                format!("Datanet {datanet} has no snapshot {snapshot}"),
+                format!("the newest is {newest}; see `weft datanet show {datanet}`"),
+            ));
+        }
         let grant = match new.grants.get(&datanet) {
             Some(grant) => GrantRef::Held(*grant),
             None => match permissions::current(state, datanet).await? {
@@ -141,7 +158,9 @@ async fn check_recipe(state: &State, new: &NewJob, spec: &JobSpec) -> CliResult 
         }
     }
     new.recipe.validate(&base.shape.0, records, true).map_err(|recipe::RecipeError { field, bounds }| {
-        CliError::usage(format!("recipe field '{field}' is outside its bounds: {bounds}"), "correct the recipe")
+        let recipe = serde_json::to_value(&new.recipe).unwrap_or_default();
+        let value = recipe.get(field).map_or_else(String::new, |v| format!(" with {v}"));
+        CliError::usage(format!("recipe field '{field}'{value} is outside its bounds: {bounds}"), "correct the recipe")
     })
 }
 
@@ -192,7 +211,8 @@ pub async fn submit_unchecked(ctx: &Context, signer: &Keypair, new: &NewJob) -> 
 
 async fn send(ctx: &Context, signer: &Keypair, spec: &JobSpec, total: u128) -> CliResult<u32> {
     let acquired = spec.inputs.iter().filter(|i| matches!(i.grant, GrantRef::Acquire { .. })).count();
-    let deposits = DEPOSITS.grant_deposit.saturating_mul(u128::try_from(acquired).unwrap_or(u128::MAX));
+    let deposit = permissions::params(&ctx.chain().await?.finalised().await?).await?.grant_deposit;
+    let deposits = deposit.saturating_mul(u128::try_from(acquired).unwrap_or(u128::MAX));
     let done = signed(ctx, signer, models::submit_job(spec), total.saturating_add(deposits)).await?;
     Ok(done.id("Models", "JobSubmitted", "job")?)
 }
@@ -217,7 +237,7 @@ fn grant_of(text: &str) -> CliResult<(u32, u32)> {
 
 /// Runs `weft job submit`.
 pub async fn command(ctx: &Context, args: JobSubmit) -> CliResult {
-    let new = NewJob {
+    let mut new = NewJob {
         base: base_root(&args.base)?,
         data: args.data.iter().map(|t| data_of(t)).collect::<CliResult<_>>()?,
         grants: args.grants.iter().map(|t| grant_of(t)).collect::<CliResult<_>>()?,
@@ -226,6 +246,13 @@ pub async fn command(ctx: &Context, args: JobSubmit) -> CliResult {
         value: args.value,
         verifiers: args.verifiers,
     };
+    if !names(&args.recipe, "max_seq_len")? {
+        // A default must fit the model; what the recipe says is kept, and refused where it does not.
+        let state = ctx.chain().await?.finalised().await?;
+        if let Some(base) = models::base_model(&state, &new.base).await? {
+            new.recipe.max_seq_len = new.recipe.max_seq_len.min(base.shape.0.context);
+        }
+    }
     let signer = ctx.signer().await?;
     let quoted = quote(ctx, &signer.public_key().0, &new).await?;
     let id = submit(ctx, &signer, &new).await?;
@@ -259,5 +286,7 @@ mod tests {
         std::fs::write(&path, r#"{"learning_rat": 0.1}"#).unwrap();
         let e = read_recipe(&path).unwrap_err();
         assert!(e.cause.contains("learning_rat") && e.cause.contains("recipe.json"), "{e}");
+        std::fs::write(&path, "[1]").unwrap();
+        assert!(read_recipe(&path).unwrap_err().cause.contains("a recipe is a JSON object"));
     }
 }

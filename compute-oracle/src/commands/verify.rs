@@ -179,7 +179,7 @@ pub async fn run_against(
     let bar = progress_bar(ctx, &facts);
     let (oracle, seed) = (public.oracle, public.seed);
     let work = tokio::task::spawn_blocking(move || -> CliResult<Verdict> {
-        let prepared = runs::prepare(facts, &oracle, seed, Arc::new(loaded), &store)?;
+        let prepared = runs::prepare(facts, &oracle, seed, Arc::new(loaded), &store).map_err(missing_blob)?;
         let folder = tempfile::Builder::new().prefix("weft-verify-").tempdir()?;
         let how = How { dir: Some(folder.path().to_path_buf()), ..how };
         let start = Instant::now();
@@ -191,6 +191,17 @@ pub async fn run_against(
     });
     work.await
         .map_err(|e| CliError::new(Exit::Failed, "panic", format!("the recomputation ended: {e}"), "report this"))?
+}
+
+/// A blob that nobody named here holds: says how to name who does.
+fn missing_blob(e: CliError) -> CliError {
+    if e.code != "blob_missing" {
+        return e;
+    }
+    let next =
+        "name the blob folders of the daemons on this machine that hold it (DATA_DIR/store), as store.sources in \
+                the configuration file or as WEFT_STORE__SOURCES='[\"/path/of/store\", \"/path/of/another\"]'";
+    CliError { next: next.into(), ..e }
 }
 
 /// The run's artifacts, if the list is in the store and decodes; nothing otherwise: they are a help, not evidence.
@@ -427,6 +438,17 @@ mod tests {
 
     fn published(of: &RunOutput) -> Published {
         Published::of(of.commit_with(&SECRET), Some(SECRET), of.states.clone(), nothing())
+    }
+
+    #[test]
+    fn missing_blob_should_name_how_its_holders_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = weft_store::StoreConfig { path: dir.path().into(), ..Default::default() };
+        let e = BlobStore::open(config).unwrap().get(&[1; 32]).unwrap_err();
+        let e = missing_blob(e.into());
+        assert!(e.code == "blob_missing" && e.next.contains("WEFT_STORE__SOURCES='[\"/path/of/store\""), "{e}");
+        let other = missing_blob(CliError::usage("a", "b"));
+        assert_eq!((other.cause.as_str(), other.next.as_str()), ("a", "b"));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{
+        rejection::{PathRejection, QueryRejection},
+        Path, Query, State,
+    },
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     Json,
@@ -11,7 +14,11 @@ use axum::{
 use codec::Decode;
 use serde::Deserialize;
 use serde_json::{json, Value};
-use weft_chain::{models, rewards};
+use weft_chain::{
+    models,
+    oracles::{self, OracleStatus},
+    rewards,
+};
 use weft_protocol::{receipt::Receipt, sum_tree};
 
 use super::problem;
@@ -19,7 +26,7 @@ use crate::{
     daemon::App,
     error::{CliError, Exit},
     keys,
-    serving::owner_leaves,
+    serving::{blocking, owner_leaves},
 };
 
 fn failed(e: impl Into<CliError>) -> Response {
@@ -35,11 +42,38 @@ fn failed(e: impl Into<CliError>) -> Response {
     problem(status, e.code, &e.cause, &e.next)
 }
 
+/// Why the chain gives this account no work.
+fn unfit(me: &[u8; 32], status: Option<OracleStatus>) -> Option<String> {
+    let who = keys::address(me);
+    match status {
+        None => Some(format!("{who} is no oracle. Next: `weft oracle register`")),
+        Some(OracleStatus::Chilled) => {
+            Some(format!("{who} is chilled and takes nothing new. Next: `weft oracle resume`"))
+        }
+        Some(OracleStatus::Jailed { until }) => Some(format!("{who} is jailed until block {until}")),
+        Some(OracleStatus::Active) => None,
+    }
+}
+
 /// `GET /health/ready`.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let mut reasons = Vec::new();
-    if let Err(e) = app.client.finalised().await {
-        reasons.push(e.to_string());
+    match app.client.finalised().await {
+        Ok(state) => {
+            if let Some(signer) = &app.signer {
+                let me = signer.public_key().0;
+                match oracles::oracle(&state, &me).await {
+                    Ok(found) => reasons.extend(unfit(&me, found.map(|o| o.status))),
+                    Err(e) => reasons.push(e.to_string()),
+                }
+            }
+        }
+        Err(e) => reasons.push(e.to_string()),
+    }
+    if app.serving.as_ref().is_some_and(|s| s.bases().next().is_none()) {
+        reasons.push(
+            "there is no base model: nothing can be trained or answered. Next: name its folder with --base".into(),
+        );
     }
     if let Err(e) = app.store.check_space(16 << 20) {
         reasons.push(e.to_string());
@@ -76,6 +110,16 @@ pub async fn runs(State(app): State<Arc<App>>) -> Response {
     }
 }
 
+/// An address with a part of the wrong form.
+fn malformed(cause: &str) -> Response {
+    problem(StatusCode::BAD_REQUEST, "malformed_address", cause, "correct the address")
+}
+
+/// Whether this daemon knows a run: as its work, or from its log.
+async fn known_run(app: &App, id: u32) -> Result<bool, CliError> {
+    Ok(app.db.job(id).await?.is_some() || !app.db.events(&format!("job/{id}"), 0, 1).await?.is_empty())
+}
+
 /// Where to go on.
 #[derive(Deserialize)]
 pub struct After {
@@ -85,7 +129,21 @@ pub struct After {
 }
 
 /// `GET /api/v1/runs/{id}/events?after=`.
-pub async fn run_events(State(app): State<Arc<App>>, Path(id): Path<u32>, Query(q): Query<After>) -> Response {
+pub async fn run_events(
+    State(app): State<Arc<App>>,
+    id: Result<Path<u32>, PathRejection>,
+    after: Result<Query<After>, QueryRejection>,
+) -> Response {
+    let Ok(Path(id)) = id else { return malformed("a run is named by the number of its job") };
+    let Ok(Query(q)) = after else { return malformed("`after` is the number of an event") };
+    match known_run(&app, id).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let cause = format!("this daemon has no part in a run of job {id}");
+            return problem(StatusCode::NOT_FOUND, "not_found", &cause, "see /api/v1/runs for those it has");
+        }
+        Err(e) => return failed(e),
+    }
     match app.db.events(&format!("job/{id}"), q.after, 1000).await {
         Ok(events) => {
             let list: Vec<Value> = events
@@ -101,7 +159,12 @@ pub async fn run_events(State(app): State<Arc<App>>, Path(id): Path<u32>, Query(
 }
 
 /// `GET /api/v1/receipts/{id}`, for the API key that paid for the answer.
-pub async fn receipt(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
+pub async fn receipt(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    let Ok(Path(id)) = id else { return malformed("the id of a receipt is hex") };
     let key = match super::chat::key_of(&headers) {
         Ok(key) => key.pair().map(|pair| hex::encode(pair.public_key().0)),
         Err(e) => return problem(e.status, e.code, &e.message, "send the API key that asked the question"),
@@ -136,7 +199,8 @@ fn paid_by(channel: &str, key: Option<&str>) -> bool {
 
 /// `GET /api/v1/settlements/{model}/proof/{account}`: the account's leaves of a model with their paths, and what each
 /// settled epoch owes on them.
-pub async fn proof(State(app): State<Arc<App>>, Path((model, account)): Path<(u32, String)>) -> Response {
+pub async fn proof(State(app): State<Arc<App>>, path: Result<Path<(u32, String)>, PathRejection>) -> Response {
+    let Ok(Path((model, account))) = path else { return malformed("a model is named by its number") };
     match proofs(&app, model, &account).await {
         Ok(v) => Json(v).into_response(),
         Err(e) => failed(e),
@@ -144,10 +208,15 @@ pub async fn proof(State(app): State<Arc<App>>, Path((model, account)): Path<(u3
 }
 
 async fn proofs(app: &App, model: u32, account: &str) -> Result<Value, CliError> {
-    let who = keys::parse_account(account, app.client.is_development())?;
+    let who = keys::parse_account(account)?;
+    // Anybody may ask: what waits here costs nothing.
+    let _turn = app.proofs.acquire().await.map_err(|e| {
+        CliError::new(Exit::Failed, "internal", format!("no proof is put together: {e}"), "restart the daemon")
+    })?;
     let state = app.client.finalised().await?;
     let m = models::model(&state, model).await?.ok_or_else(|| state.missing(format!("model {model}")))?;
-    let parts = owner_leaves(&app.store, &m)?;
+    let store = app.store.clone();
+    let parts = blocking(move || owner_leaves(&store, &m)).await?;
     let epochs = rewards::settled_epochs(&state, model).await?;
     let mut leaves = Vec::new();
     for (part, list) in (0u32..).zip(&parts) {
@@ -176,6 +245,15 @@ async fn proofs(app: &App, model: u32, account: &str) -> Result<Value, CliError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn daemon_should_say_why_it_gets_no_work() {
+        let said = |status| unfit(&[1; 32], status).unwrap_or_default();
+        assert!(said(None).contains("is no oracle"));
+        assert!(said(Some(OracleStatus::Chilled)).contains("chilled"));
+        assert!(said(Some(OracleStatus::Jailed { until: 9 })).contains("block 9"));
+        assert_eq!(said(Some(OracleStatus::Active)), "");
+    }
 
     #[test]
     fn receipt_should_belong_to_the_key_that_paid_alone() {

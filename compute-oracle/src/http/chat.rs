@@ -2,12 +2,15 @@
 
 use std::{
     convert::Infallible,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
-    extract::{rejection::BytesRejection, Path, State},
+    extract::{
+        rejection::{BytesRejection, PathRejection},
+        Path, State,
+    },
     http::{header, HeaderMap, HeaderName, HeaderValue},
     response::{
         sse::{Event, Sse},
@@ -19,6 +22,7 @@ use bytes::Bytes;
 use serde_json::{json, Value};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use weft_chain::system;
 use weft_protocol::{
     economics::answer_fee,
     hash::Hash,
@@ -32,7 +36,7 @@ use crate::{
     daemon::App,
     error::CliError,
     pay::Ticket,
-    serving::{base_id, Answer, Loaded, Piece, Serving},
+    serving::{base_id, Answer, Found, Loaded, Piece, Serving},
 };
 
 /// The API key of a request.
@@ -40,7 +44,7 @@ pub(super) fn key_of(headers: &HeaderMap) -> Result<ApiKey, ApiError> {
     let text = headers
         .get(header::AUTHORIZATION)
         .and_then(|h| h.to_str().ok())
-        .and_then(|h| h.strip_prefix("Bearer "))
+        .and_then(bearer)
         .ok_or_else(|| ApiError::unauthorised("Send your API key as 'Authorization: Bearer sk-weft-…'."))?;
     ApiKey::parse(text.trim()).ok_or_else(|| {
         ApiError::unauthorised(
@@ -49,11 +53,19 @@ pub(super) fn key_of(headers: &HeaderMap) -> Result<ApiKey, ApiError> {
     })
 }
 
+/// What follows the scheme `Bearer`, which is written in any case (RFC 9110, section 11.1).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, rest) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(rest)
+}
+
 fn serving(app: &App) -> Result<Arc<Serving>, ApiError> {
-    app.serving.clone().ok_or_else(|| ApiError::internal("This daemon has no oracle key and serves no model."))
+    app.serving.clone().ok_or_else(ApiError::no_oracle)
 }
 
 async fn authorised(app: &App, headers: &HeaderMap) -> Result<(weft_chain::State, ApiKey, [u8; 32]), ApiError> {
+    // Without an oracle there is no budget that a key could spend: the key is not at fault.
+    serving(app)?;
     let key = key_of(headers)?;
     let public =
         key.pair().map(|p| p.public_key().0).ok_or_else(|| ApiError::unauthorised("The key's seed is invalid."))?;
@@ -71,6 +83,25 @@ fn model_object(loaded_id: &str, created: u64, parent: Option<&str>, weft: Value
     v
 }
 
+/// Unix time in seconds at which this daemon started: since then it serves its base models.
+pub(super) fn started() -> u64 {
+    static AT: LazyLock<u64> = LazyLock::new(|| now_ms() / 1000);
+    *AT
+}
+
+/// Unix time of a block in seconds; by the length of a slot where the node has forgotten the block's state.
+async fn time_of(app: &App, state: &weft_chain::State, block: u32) -> Result<u64, ApiError> {
+    if let Ok(then) = app.client.at(block).await {
+        if let Ok(ms) = system::timestamp_ms(&then).await {
+            return Ok(ms / 1000);
+        }
+    }
+    let now = system::timestamp_ms(state).await.map_err(ApiError::failed)?;
+    let slot = system::slot_ms(state).await.map_err(ApiError::failed)?;
+    let since = slot.saturating_mul(state.head.number.saturating_sub(block).into());
+    Ok(now.saturating_sub(since) / 1000)
+}
+
 async fn list(app: &App, state: &weft_chain::State) -> Result<Vec<Value>, ApiError> {
     let serving = serving(app)?;
     let mut data: Vec<Value> = serving
@@ -78,7 +109,7 @@ async fn list(app: &App, state: &weft_chain::State) -> Result<Vec<Value>, ApiErr
         .map(|b| {
             model_object(
                 &base_id(&b.base_root),
-                0,
+                started(),
                 None,
                 json!({ "base_root": hex::encode(b.base_root), "price": "0" }),
             )
@@ -90,7 +121,7 @@ async fn list(app: &App, state: &weft_chain::State) -> Result<Vec<Value>, ApiErr
             weft_chain::models::price_in_force(state, id, m.price_version).await.map_err(ApiError::failed)?;
         data.push(model_object(
             &model_id(&m, id),
-            0,
+            time_of(app, state, m.minted).await?,
             Some(&base),
             json!({
                 "model": id, "job": m.job, "owner": crate::keys::address(&m.owner.0),
@@ -117,8 +148,9 @@ pub async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<R
 pub async fn model(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|e| ApiError::bad_request("invalid_value", "model", e.body_text()))?;
     let (state, _, _) = authorised(&app, &headers).await?;
     let found = list(&app, &state).await?.into_iter().find(|m| names(&id, m));
     Ok(Json(found.ok_or_else(|| ApiError::model_not_found(&id))?).into_response())
@@ -138,16 +170,41 @@ fn names(id: &str, object: &Value) -> bool {
     }
 }
 
+/// A reservation, given back when dropped: before an answer, because there is none, or because it is in a voucher now.
+struct Reserved {
+    app: Arc<App>,
+    ticket: Ticket,
+    given_back: bool,
+}
+
+impl Reserved {
+    /// Gives it back before anything else happens: the client's next request counts on it.
+    async fn give_back(&mut self) {
+        self.app.payments.release(&self.ticket).await;
+        self.given_back = true;
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if !self.given_back {
+            let (app, ticket) = (Arc::clone(&self.app), self.ticket.clone());
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { app.payments.release(&ticket).await });
+            }
+        }
+    }
+}
+
 /// Everything that signing the receipt needs.
 struct Bill {
     app: Arc<App>,
     key: ApiKey,
-    ticket: Ticket,
+    reserved: Reserved,
     loaded: Loaded,
     head: weft_chain::Head,
     request_bytes: Vec<u8>,
     id: [u8; 16],
-    settled: bool,
 }
 
 impl Bill {
@@ -156,8 +213,7 @@ impl Bill {
         let task = tokio::spawn(async move {
             let mut bill = self;
             let done = bill.sign(&answer, tokens_in, tokens_out).await;
-            bill.app.payments.release(&bill.ticket).await;
-            bill.settled = true;
+            bill.reserved.give_back().await;
             done
         });
         task.await.unwrap_or_else(|e| {
@@ -170,7 +226,8 @@ impl Bill {
         let internal = |what: &str| CliError::new(crate::error::Exit::Failed, "internal", what, "report this");
         let signer = self.app.signer.as_ref().ok_or_else(|| internal("no oracle key"))?;
         let pair = self.key.pair().ok_or_else(|| internal("no key pair"))?;
-        let (mut salt, price) = ([0u8; 32], self.ticket.price);
+        let ticket = &self.reserved.ticket;
+        let (mut salt, price) = ([0u8; 32], ticket.price);
         rand::fill(&mut salt);
         let fee = if self.loaded.number.is_some() {
             answer_fee(tokens_in.into(), tokens_out.into(), price.input, price.output)
@@ -194,7 +251,7 @@ impl Bill {
             answer: salted(&salt, answer.as_bytes()),
             tokens_in,
             tokens_out,
-            price_version: self.ticket.price_version,
+            price_version: ticket.price_version,
             price_in: price.input,
             price_out: price.output,
             fee,
@@ -206,19 +263,8 @@ impl Bill {
             block_hash: self.head.hash,
             time: now_ms(),
         };
-        let receipt = self.app.payments.settle(&self.ticket, &pair, signer, receipt).await?;
+        let receipt = self.app.payments.settle(ticket, &pair, signer, receipt).await?;
         Ok(receipt_json(&receipt, Some(&salt)))
-    }
-}
-
-impl Drop for Bill {
-    fn drop(&mut self) {
-        if !self.settled {
-            let (app, ticket) = (Arc::clone(&self.app), self.ticket.clone());
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { app.payments.release(&ticket).await });
-            }
-        }
     }
 }
 
@@ -249,10 +295,11 @@ fn now_ms() -> u64 {
 
 /// A request from its bytes. They are kept as they came: the receipt's hash is over them.
 fn parse(body: &[u8]) -> Result<ChatRequest, ApiError> {
-    serde_json::from_slice(body).map_err(|e| {
-        let code = if e.is_data() { "invalid_value" } else { "invalid_json" };
-        ApiError::bad_request(code, "", e.to_string())
-    })
+    let value = serde_json::from_slice(body).map_err(|e| {
+        let place = format!("the fault is in line {}, column {}", e.line(), e.column());
+        ApiError::bad_request("invalid_json", "", format!("The body is not JSON: {place}."))
+    })?;
+    ChatRequest::read(value)
 }
 
 /// `POST /v1/chat/completions`.
@@ -265,47 +312,51 @@ pub async fn completions(
     let body = body.map_err(|e| ApiError::body_refused(e.status(), e.body_text()))?;
     let request = parse(&body)?;
     let serving = serving(&app)?;
-    let loaded = serving.find(&state, &request.model).await?;
-    let context = loaded.base.base.shape().context;
+    let found = serving.find(&state, &request.model).await?;
+    // However short the name that was asked for, the answer carries the whole one.
+    let name = match &found {
+        Found::Base(loaded) => base_id(&loaded.base_root),
+        Found::Tuned(id, m, _) => model_id(m, *id),
+    };
+    let base = Arc::clone(found.base());
+    let context = base.base.shape().context;
     let limit = app.config.limits.max_tokens.min(context);
     let mut checked = request.check(limit.min(256), limit)?;
     if request.max_tokens.is_none() && request.max_completion_tokens.is_none() {
         // Without a wish the answer may fill what the context leaves.
-        let used = u32::try_from(serving.prompt(&loaded, &Checked { max_tokens: 0, ..checked.clone() })?.len())
-            .unwrap_or(u32::MAX);
+        let unbounded = Checked { max_tokens: 0, ..checked.clone() };
+        let used = u32::try_from(serving.tokens(&base, &unbounded).await?.len()).unwrap_or(u32::MAX);
         checked.max_tokens = checked.max_tokens.min(context.saturating_sub(used)).max(1);
     }
-    let prompt = serving.prompt(&loaded, &checked)?;
+    let prompt = serving.tokens(&base, &checked).await?;
     let tokens_in = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
-    let priced = match loaded.number {
+    let priced = match found.priced() {
         None => None,
-        Some(id) => {
-            let m = weft_chain::models::model(&state, id)
-                .await
-                .map_err(ApiError::failed)?
-                .ok_or_else(|| ApiError::model_not_found(&request.model))?;
+        Some((id, newest)) => {
             let (version, price) =
-                weft_chain::models::price_in_force(&state, id, m.price_version).await.map_err(ApiError::failed)?;
+                weft_chain::models::price_in_force(&state, id, newest).await.map_err(ApiError::failed)?;
             Some((id, price, version))
         }
     };
     let ticket = app.payments.reserve(&state, &public, priced, tokens_in, checked.max_tokens).await?;
+    let reserved = Reserved { app: Arc::clone(&app), ticket, given_back: false };
+    // Only now: who cannot pay makes this daemon load nothing.
+    let loaded = serving.load(&state, found).await?;
     let id = *uuid::Uuid::new_v4().as_bytes();
     let bill = Bill {
         app: Arc::clone(&app),
         key,
-        ticket,
+        reserved,
         loaded: loaded.clone(),
         head: state.head,
         request_bytes: body.to_vec(),
         id,
-        settled: false,
     };
     let answer = serving.ask(loaded, prompt, checked.clone())?;
     let mut response = if checked.stream {
-        stream(bill, answer, request.model, checked.include_usage, tokens_in)
+        stream(bill, answer, name, checked.include_usage, tokens_in)
     } else {
-        whole(bill, answer, &request.model, tokens_in).await?
+        whole(bill, answer, &name, tokens_in).await?
     };
     if let Ok(value) = HeaderValue::from_str(&hex::encode(id)) {
         response.headers_mut().insert(HeaderName::from_static("x-weft-receipt-id"), value);
@@ -450,6 +501,16 @@ mod tests {
             assert!(names(name, &base) && !names(name, &tuned), "{name}");
         }
         assert!(!names("4", &tuned) && !names("", &base));
+    }
+
+    #[test]
+    fn key_should_be_found_when_the_scheme_is_written_in_any_case() {
+        for header in ["Bearer sk", "bearer sk", "BEARER sk"] {
+            assert_eq!(bearer(header), Some("sk"), "{header}");
+        }
+        for header in ["sk", "Basic sk", "Bearersk", ""] {
+            assert_eq!(bearer(header), None, "{header}");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::daemon::App;
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
+    // The clock of the daemon starts here, not at the first question for it.
+    let _seconds = chat::started();
     Router::new()
         .route("/health", get(|| async { Json(json!({ "status": "alive" })) }))
         .route("/health/ready", get(api::ready))
@@ -66,12 +68,30 @@ pub fn problem(status: StatusCode, code: &str, cause: &str, next: &str) -> Respo
     response
 }
 
+/// The host that a request is for; `None` without one, or with several that a proxy may read otherwise than we do.
+fn host_of(request: &Request) -> Option<&str> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(only), None) => only.to_str().ok().filter(|h| !h.is_empty()),
+        (None, _) => request.uri().authority().map(axum::http::uri::Authority::as_str),
+        (Some(_), Some(_)) => None,
+    }
+}
+
 /// `Host` must be known (rebinding), and every answer carries a request id. `/v1` allows any origin, without cookies.
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let Some(host) = host_of(&request) else {
+        return problem(
+            StatusCode::BAD_REQUEST,
+            "host_missing",
+            "a request carries exactly one header Host",
+            "send one, with the address of this daemon",
+        );
+    };
     let name = host.rsplit_once(':').filter(|(_, p)| p.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
     let listen = app.config.server.listen.rsplit_once(':').map_or("", |(n, _)| n);
-    if !name.is_empty() && name != listen && !app.config.server.allowed_hosts.iter().any(|h| h == name) {
+    let known = |h: &str| h.eq_ignore_ascii_case(name);
+    if !known(listen) && !app.config.server.allowed_hosts.iter().any(|h| known(h)) {
         return problem(
             StatusCode::FORBIDDEN,
             "host_not_allowed",
@@ -107,6 +127,22 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn host_should_be_there_exactly_once() {
+        let ask = |hosts: &[&str]| {
+            let mut request = axum::http::Request::builder().uri("/health");
+            for host in hosts {
+                request = request.header(header::HOST, *host);
+            }
+            host_of(&request.body(axum::body::Body::empty()).unwrap()).map(str::to_string)
+        };
+        assert_eq!(ask(&["LocalHost:8000"]).as_deref(), Some("LocalHost:8000"));
+        let none: &[&str] = &[];
+        for bad in [none, &[""], &["localhost", "localhost"]] {
+            assert_eq!(ask(bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn unknown_address_should_answer_in_the_form_of_its_interface() {

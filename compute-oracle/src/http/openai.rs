@@ -67,6 +67,19 @@ impl ApiError {
         }
     }
 
+    /// A model that is served here and cannot answer now.
+    #[must_use]
+    pub fn model_unavailable(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: message.into(),
+            kind: "server_error",
+            param: Some("model".into()),
+            code: "model_unavailable",
+            retry_after: Some(30),
+        }
+    }
+
     /// The consumer's budget or limit does not cover the worst case.
     #[must_use]
     pub fn quota(message: impl Into<String>) -> Self {
@@ -103,6 +116,19 @@ impl ApiError {
             param: None,
             code: "chain_unreachable",
             retry_after: Some(5),
+        }
+    }
+
+    /// This daemon has no oracle key: it signs no receipt and serves no model.
+    #[must_use]
+    pub fn no_oracle() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: "This daemon has no oracle key and serves no model. Its operator starts it with --oracle.".into(),
+            kind: "server_error",
+            param: None,
+            code: "no_oracle_key",
+            retry_after: None,
         }
     }
 
@@ -217,6 +243,15 @@ pub struct ChatRequest {
     /// Not supported: refused by name.
     #[serde(default)]
     pub tools: Option<Value>,
+    /// Not supported: refused by name unless "none".
+    #[serde(default)]
+    pub tool_choice: Option<Value>,
+    /// Not supported: refused by name.
+    #[serde(default)]
+    pub functions: Option<Value>,
+    /// Not supported: refused by name.
+    #[serde(default)]
+    pub logit_bias: Option<Value>,
     /// Only `{"type":"text"}` is supported.
     #[serde(default)]
     pub response_format: Option<Value>,
@@ -236,7 +271,7 @@ pub struct ChatRequest {
 pub struct StreamOptions {
     /// Whether the last chunk carries the token counts.
     #[serde(default)]
-    pub include_usage: bool,
+    pub include_usage: Option<bool>,
 }
 
 /// A request after its checks.
@@ -260,14 +295,80 @@ pub struct Checked {
     pub include_usage: bool,
 }
 
+/// Whether a value has the type of its field.
+type Fits = fn(&Value) -> bool;
+
+fn whole_number(v: &Value) -> bool {
+    v.as_u64().is_some_and(|n| u32::try_from(n).is_ok())
+}
+
+/// Fields with a type of their own, what they must be, and whether a value is.
+const TYPES: [(&str, &str, Fits); 13] = [
+    ("model", "a text", Value::is_string),
+    ("messages", "a list of messages", Value::is_array),
+    ("stream", "true or false", Value::is_boolean),
+    ("stream_options", "an object", Value::is_object),
+    ("max_tokens", "a whole number", whole_number),
+    ("max_completion_tokens", "a whole number", whole_number),
+    ("temperature", "a number", Value::is_number),
+    ("top_p", "a number", Value::is_number),
+    ("n", "a whole number", whole_number),
+    ("seed", "a whole number", Value::is_i64),
+    ("logprobs", "true or false", Value::is_boolean),
+    ("frequency_penalty", "a number", Value::is_number),
+    ("presence_penalty", "a number", Value::is_number),
+];
+
 impl ChatRequest {
+    /// A request from its JSON. A field of the wrong type is named as clients write it.
+    pub fn read(body: Value) -> Result<Self, ApiError> {
+        let wrong =
+            |param: &str, must: &str| ApiError::bad_request("invalid_value", param, format!("{param} must be {must}."));
+        let Value::Object(map) = &body else {
+            let message = "The body must be a JSON object with model and messages.";
+            return Err(ApiError::bad_request("invalid_value", "", message));
+        };
+        for name in ["model", "messages"] {
+            if map.get(name).is_none_or(Value::is_null) {
+                return Err(ApiError::bad_request("missing_required_parameter", name, format!("{name} is missing.")));
+            }
+        }
+        for (name, must, fits) in TYPES {
+            if map.get(name).is_some_and(|v| !v.is_null() && !fits(v)) {
+                return Err(wrong(name, must));
+            }
+        }
+        for (i, message) in map.get("messages").and_then(Value::as_array).into_iter().flatten().enumerate() {
+            if !message.is_object() {
+                return Err(wrong(&format!("messages[{i}]"), "an object with role and content"));
+            }
+            if !message.get("role").is_some_and(Value::is_string) {
+                return Err(wrong(&format!("messages[{i}].role"), "one of system, user, assistant"));
+            }
+        }
+        if body.pointer("/stream_options/include_usage").is_some_and(|v| !v.is_boolean()) {
+            return Err(wrong("stream_options.include_usage", "true or false"));
+        }
+        serde_json::from_value(body).map_err(|e| {
+            ApiError::bad_request("invalid_value", "", format!("The body is no request for a chat completion: {e}."))
+        })
+    }
+
     /// Checks bounds and unsupported features; each refusal names its field.
     pub fn check(&self, default_max: u32, limit_max: u32) -> Result<Checked, ApiError> {
         if self.messages.is_empty() {
             return Err(ApiError::bad_request("invalid_value", "messages", "messages must hold at least one message."));
         }
-        if self.tools.as_ref().is_some_and(|t| !t.is_null() && t.as_array().is_none_or(|a| !a.is_empty())) {
-            return Err(ApiError::bad_request("unsupported_parameter", "tools", "tools are not supported."));
+        for (field, value) in [
+            ("tools", self.tools.as_ref()),
+            ("functions", self.functions.as_ref()),
+            ("logit_bias", self.logit_bias.as_ref()),
+            ("tool_choice", self.tool_choice.as_ref().filter(|choice| choice.as_str() != Some("none"))),
+        ] {
+            if value.is_some_and(is_set) {
+                let text = format!("{field} is not supported; leave it out.");
+                return Err(ApiError::bad_request("unsupported_parameter", field, text));
+            }
         }
         if let Some(format) = &self.response_format {
             if !format.is_null() && format.get("type").and_then(Value::as_str) != Some("text") {
@@ -333,8 +434,18 @@ impl ChatRequest {
             seed: self.seed.map(i64::cast_unsigned),
             stop: stops(self.stop.as_ref())?,
             stream: self.stream.unwrap_or(false),
-            include_usage: self.stream_options.as_ref().is_some_and(|o| o.include_usage),
+            include_usage: self.stream_options.as_ref().is_some_and(|o| o.include_usage == Some(true)),
         })
+    }
+}
+
+/// Whether a field says anything: null, an empty list and an empty object do not.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
     }
 }
 
@@ -454,6 +565,19 @@ mod tests {
     }
 
     #[test]
+    fn request_should_pass_when_unsupported_fields_say_nothing() {
+        let c = parse(json!({
+            "model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [], "tool_choice": "none",
+            "functions": null, "logit_bias": {}, "stream": true, "stream_options": {"include_usage": null},
+        }))
+        .unwrap();
+        assert!(c.stream && !c.include_usage);
+        let asked = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "tool_choice": null,
+            "stream_options": {"include_usage": true}});
+        assert!(parse(asked).unwrap().include_usage);
+    }
+
+    #[test]
     fn error_should_tell_clients_whether_to_retry() {
         let header = |e: ApiError, name: &str| {
             let value = e.into_response().headers().get(name).cloned();
@@ -461,6 +585,7 @@ mod tests {
         };
         assert_eq!(header(ApiError::quota("x"), "x-should-retry").as_deref(), Some("false"));
         assert_eq!(header(ApiError::overloaded(), "retry-after").as_deref(), Some("2"));
+        assert_eq!(header(ApiError::model_unavailable("x"), "retry-after").as_deref(), Some("30"));
         let gone = ApiError::failed(weft_chain::ChainError::Unreachable { url: "ws://x".into(), reason: "y".into() });
         assert_eq!(gone.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(header(gone, "retry-after").as_deref(), Some("5"));
@@ -469,10 +594,44 @@ mod tests {
     }
 
     #[test]
+    fn request_should_name_the_field_when_its_type_is_wrong() {
+        let user = json!([{"role": "user", "content": "hi"}]);
+        for (field, value) in [
+            ("model", json!(3)),
+            ("messages", json!("hi")),
+            ("stream", json!("yes")),
+            ("stream_options", json!(true)),
+            ("max_tokens", json!(-1)),
+            ("max_tokens", json!("9")),
+            ("temperature", json!("hot")),
+            ("seed", json!(1.5)),
+        ] {
+            let mut body = json!({"model": "m", "messages": user});
+            body.as_object_mut().unwrap().insert(field.into(), value);
+            let e = ChatRequest::read(body).unwrap_err();
+            assert_eq!((e.code, e.param.as_deref()), ("invalid_value", Some(field)));
+            assert!(e.message.starts_with(field) && !e.message.contains("u32"), "{}", e.message);
+        }
+        for (body, param) in [
+            (json!({"messages": user}), Some("model")),
+            (json!({"model": "m"}), Some("messages")),
+            (json!({"model": "m", "messages": [3]}), Some("messages[0]")),
+            (json!({"model": "m", "messages": [{"role": 3}]}), Some("messages[0].role")),
+            (json!([1]), None),
+        ] {
+            assert_eq!(ChatRequest::read(body).unwrap_err().param.as_deref(), param);
+        }
+    }
+
+    #[test]
     fn request_should_name_the_field_when_refused() {
         let user = json!([{"role": "user", "content": "hi"}]);
         for (field, value) in [
             ("tools", json!([{"type": "function"}])),
+            ("tool_choice", json!("auto")),
+            ("tool_choice", json!({"type": "function"})),
+            ("functions", json!([{"name": "f"}])),
+            ("logit_bias", json!({"50256": -100})),
             ("response_format", json!({"type": "json_object"})),
             ("temperature", json!(3.0)),
             ("top_p", json!(1.5)),

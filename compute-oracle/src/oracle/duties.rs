@@ -17,7 +17,7 @@ use subxt_signer::sr25519::Keypair;
 use weft_chain::{
     models,
     oracles::{self, Duty, DutyKind, RunKey},
-    Call, ChainError, Client, Head, State,
+    permissions, Call, ChainError, Client, Head, State,
 };
 use weft_engine::{Compute, Event, Layout};
 use weft_protocol::{
@@ -108,7 +108,24 @@ struct Current {
     run_id: Hash,
     seed: Hash,
     folder: RunFolder,
+    /// Last block for the duty.
+    deadline: u32,
 }
+
+/// Whether a job whose records are open to everybody can be computed at all.
+enum Check {
+    /// A thread reads its records.
+    Underway,
+    /// It can.
+    Passed,
+    /// It never can, and why.
+    Failed(String),
+    /// The check itself failed, and why; it begins anew after a wait.
+    Again(String),
+}
+
+/// Why a job is not taken while a thread reads its records.
+const CHECKING: &str = "its records are being checked";
 
 /// Where the artifacts of a revealed run are.
 enum Artifacts {
@@ -137,10 +154,14 @@ pub struct DutyLoop {
     passed: BTreeSet<u32>,
     /// Jobs that cannot be taken now, with the reason that was logged and when to look again.
     later: BTreeMap<u32, (String, Backoff)>,
+    /// Jobs whose records were read before they are taken, by `spec_hash`: it binds the job's number too.
+    checks: Shared<BTreeMap<Hash, Check>>,
     /// Whether the lack of space was logged.
     short_of_space: bool,
-    /// All jobs below are over.
+    /// All jobs below were seen.
     scanned: u32,
+    /// Jobs seen that are not over.
+    live: BTreeSet<u32>,
 }
 
 impl DutyLoop {
@@ -154,14 +175,16 @@ impl DutyLoop {
             artifacts: Arc::new(Mutex::new(artifacts)),
             work,
             sending: Sending::default(),
-            settlement: Settlement::default(),
+            settlement: Settlement::new(),
             results: Shared::default(),
             failed: Shared::default(),
             specs: BTreeMap::new(),
             passed: BTreeSet::new(),
             later: BTreeMap::new(),
+            checks: Shared::default(),
             short_of_space: false,
             scanned: 0,
+            live: BTreeSet::new(),
         }
     }
 
@@ -209,6 +232,7 @@ impl DutyLoop {
         *known = Some(state.head);
         self.work.progress.head(&state).await;
         self.step(&state).await;
+        self.publish(state.head.number);
         Ok(state.head)
     }
 
@@ -249,20 +273,27 @@ impl DutyLoop {
         self.passed.clear();
         self.later.clear();
         self.scanned = 0;
+        self.live.clear();
         self.settlement.chain_lost();
         self.work.progress.payments().chain_lost();
         self.work.serving.chain_lost();
     }
 
-    /// Acts on one finalised block. What fails holds up nothing else.
+    /// Acts on one finalised block. What fails holds up nothing else, but a node that is away ends the step: every further
+    /// question would wait for it, and the next block asks all of them again.
     async fn step(&mut self, state: &State) {
         let block = state.head.number;
         let idle = match oracles::duties(state, &self.work.me()).await {
-            Ok(duties) => {
+            Ok(mut duties) => {
+                // What is due first is computed first.
+                duties.sort_by_key(|duty| duty.deadline);
                 let mut needed = BTreeSet::new();
                 for duty in &duties {
                     if let Err(e) = self.duty(state, duty, &mut needed).await {
                         tracing::warn!(block, ?duty, "not done yet, it is tried again: {e}");
+                        if e.exit == Exit::Unreachable {
+                            return;
+                        }
                     }
                 }
                 lock(&self.results).retain(|folder, _| needed.contains(folder));
@@ -270,15 +301,23 @@ impl DutyLoop {
             }
             Err(e) => {
                 tracing::warn!(block, "duties are not known at this block: {e}");
+                if e.is_transient() {
+                    return;
+                }
                 false
             }
         };
-        self.publish(block);
-        self.settlement.step(&self.work, state, &self.sending).await;
-        if let Err(e) = self.poke(state).await {
-            tracing::warn!(block, "overdue jobs are not moved on at this block: {e}");
+        if !self.settlement.step(&self.work, state, &self.sending).await {
+            return;
         }
-        if self.work.take_jobs && idle && self.work.computations.is_idle() {
+        let busy = match self.poke(state).await {
+            Ok(busy) => busy,
+            Err(e) => {
+                tracing::warn!(block, "overdue jobs are not moved on at this block: {e}");
+                true
+            }
+        };
+        if self.work.take_jobs && idle && !busy && self.work.computations.is_idle() {
             if let Err(e) = self.look_for_work(state).await {
                 tracing::warn!(block, "no job is taken at this block: {e}");
             }
@@ -302,7 +341,7 @@ impl DutyLoop {
                     Err(e) => {
                         let folder = path.display();
                         tracing::warn!(%folder, "the run's artifacts are not in the store, that is tried again: {e}");
-                        backoff.grow(now);
+                        backoff.grow(now, None);
                         Artifacts::Waiting(record, backoff)
                     }
                 };
@@ -312,7 +351,13 @@ impl DutyLoop {
     }
 
     /// The run of a job, once its seed is drawn.
-    async fn current(&mut self, state: &State, job: u32, draw: Option<&Hash>) -> CliResult<Option<Current>> {
+    async fn current(
+        &mut self,
+        state: &State,
+        job: u32,
+        draw: Option<&Hash>,
+        deadline: u32,
+    ) -> CliResult<Option<Current>> {
         let run = oracles::run(state, job).await?.ok_or_else(|| state.missing(format!("the run of job {job}")))?;
         let Some(seed) = run.seed else { return Ok(None) };
         let spec = match self.specs.get(&job) {
@@ -330,7 +375,7 @@ impl DutyLoop {
             Some(draw) => RunFolder::new(&dir.join("juries").join(short(draw)), job, &run_id),
             None => RunFolder::new(dir, job, &run_id),
         };
-        Ok(Some(Current { job, run, run_id, seed, folder }))
+        Ok(Some(Current { job, run, run_id, seed, folder, deadline }))
     }
 
     async fn duty(&mut self, state: &State, duty: &Duty, needed: &mut BTreeSet<PathBuf>) -> CliResult {
@@ -344,7 +389,7 @@ impl DutyLoop {
             Role::Juror { draw } => Some(draw),
             Role::Oracle | Role::Verifier => None,
         };
-        let Some(current) = self.current(state, job, draw).await? else { return Ok(()) };
+        let Some(current) = self.current(state, job, draw, duty.deadline).await? else { return Ok(()) };
         needed.insert(current.folder.path().to_path_buf());
         let Some(result) = self.result(state, &current, role).await? else { return Ok(()) };
         let folder = &current.folder;
@@ -360,7 +405,7 @@ impl DutyLoop {
                 self.send(state, &current, "audit_commit", oracles::audit_commit(job, answer));
             }
             DutyKind::RevealNonces => {
-                let secret = folder.known("secret")?;
+                let secret = self.committed_secret(&current)?;
                 // A reveal that comes too late is fraud, so it waits for nothing: artifacts follow, after a restart too.
                 if let Entry::Vacant(place) = lock(&self.artifacts).entry(folder.path().to_path_buf()) {
                     if let Err(e) = folder.set_unpublished(true) {
@@ -385,6 +430,14 @@ impl DutyLoop {
             }
         }
         Ok(())
+    }
+
+    /// The secret that the run's commitment binds: another one would be a false opening.
+    fn committed_secret(&self, current: &Current) -> CliResult<Hash> {
+        let bound = current.run.commit.as_ref().map(|c| c.0.secret);
+        // Earlier programs kept one folder per job.
+        let former = RunFolder::at(&self.work.data_dir.join("runs").join(current.job.to_string()));
+        runs::bound_secret(&[&current.folder, &former], bound.as_ref())
     }
 
     fn audit_reveal(&self, state: &State, current: &Current, result: &RunRecord) -> CliResult {
@@ -424,7 +477,8 @@ impl DutyLoop {
             return Ok(None);
         }
         if let Err(e) = self.start(state, current, role).await {
-            lock(&self.failed).entry(path.to_path_buf()).or_default().grow(state.head.number);
+            let (now, deadline) = (state.head.number, current.deadline);
+            lock(&self.failed).entry(path.to_path_buf()).or_default().grow(now, Some(deadline));
             self.work.progress.failed(current.job, role.name(), &e);
             return Err(e);
         }
@@ -436,8 +490,9 @@ impl DutyLoop {
     async fn start(&self, state: &State, current: &Current, role: Role) -> CliResult {
         let (job, run_id, seed) = (current.job, current.run_id, current.seed);
         let folder = current.folder.clone();
-        let Some(seat) = self.work.computations.claim(folder.path(), job) else { return Ok(()) };
+        // First, so that an outdated run of the job leaves its place to this one.
         self.work.computations.stop_others(job, folder.path());
+        let Some(seat) = self.work.computations.claim(folder.path(), job) else { return Ok(()) };
         let facts = gather::facts(state, job).await?;
         let base = self.work.bases.get(&facts.job.base).ok_or_else(|| {
             CliError::not_found(
@@ -460,7 +515,7 @@ impl DutyLoop {
             .await?;
         let work = self.work.clone();
         let (results, failed) = (Arc::clone(&self.results), Arc::clone(&self.failed));
-        let (oracle, from) = (current.run.oracle.0, state.head.number);
+        let (oracle, from, deadline) = (current.run.oracle.0, state.head.number, current.deadline);
         let compute = move |control: &weft_engine::Control| {
             // The chain task answers in time because computation yields to it.
             if let Err(e) = rustix::process::nice(10) {
@@ -503,7 +558,7 @@ impl DutyLoop {
                     tracing::error!(job, role = role.name(), "not computed, it is tried again while it is due: {e}");
                     work.progress.failed(job, role.name(), &e);
                     let head = work.progress.last_head().map_or(from, |h| h.number);
-                    lock(&failed).entry(folder.path().to_path_buf()).or_default().grow(head);
+                    lock(&failed).entry(folder.path().to_path_buf()).or_default().grow(head, Some(deadline));
                 }
             }
         };
@@ -513,24 +568,31 @@ impl DutyLoop {
     /// Sends a message of a run unless it is on its way already. Whether it arrived is read from the next finalised state.
     fn send(&self, state: &State, current: &Current, name: &str, call: Call) {
         let name = format!("{name}/{}/{}", current.job, short(&current.run_id));
-        send(&self.work, &self.sending, state, name, call);
+        send(&self.work, &self.sending, state, name, call, Some(current.deadline));
     }
 
-    /// Applies due transitions of jobs in which this account has a part: nobody's silence may hold up its money.
-    async fn poke(&mut self, state: &State) -> CliResult {
+    /// Applies due transitions of jobs in which this account has a part: nobody's silence may hold up its money. Returns
+    /// whether a run of this account waits for its seed or its commitment; the chain names no duty before the seed.
+    async fn poke(&mut self, state: &State) -> CliResult<bool> {
         let me = self.work.me();
+        let mut busy = false;
         let next = models::next_job(state).await?;
-        for id in self.scanned..next {
-            let Some(job) = models::job(state, id).await? else { continue };
-            let over =
-                matches!(job.state.0, JobState::Final | JobState::Cancelled | JobState::Expired | JobState::Failed(_));
-            if over {
-                if id == self.scanned {
-                    self.scanned = self.scanned.saturating_add(1);
-                }
+        self.live.extend(self.scanned..next);
+        self.scanned = self.scanned.max(next);
+        for id in self.live.clone() {
+            let job = models::job(state, id).await?;
+            let job = job.filter(|job| {
+                !matches!(job.state.0, JobState::Final | JobState::Cancelled | JobState::Expired | JobState::Failed(_))
+            });
+            let Some(job) = job else {
+                self.live.remove(&id);
+                self.passed.remove(&id);
+                self.later.remove(&id);
+                self.specs.remove(&id);
                 continue;
-            }
+            };
             let Some(run) = oracles::run(state, id).await? else { continue };
+            busy |= run.oracle.0 == me && matches!(run.phase, oracles::Phase::Seeding | oracles::Phase::Running);
             if run.ended.is_some() || state.head.number <= run.deadline {
                 continue;
             }
@@ -539,10 +601,11 @@ impl DutyLoop {
                 RunFolder::new(&self.work.data_dir, id, &run_id).has_result()
             });
             if run.oracle.0 == me || computed {
-                send(&self.work, &self.sending, state, format!("poke/{id}/{}", run.deadline), models::poke(id));
+                let name = format!("poke/{id}/{}", run.deadline);
+                send(&self.work, &self.sending, state, name, models::poke(id), None);
             }
         }
-        Ok(())
+        Ok(busy)
     }
 
     /// Takes the oldest open job that this machine can run.
@@ -560,8 +623,7 @@ impl DutyLoop {
         }
         self.short_of_space = false;
         let now = state.head.number;
-        let next = models::next_job(state).await?;
-        for id in self.scanned..next {
+        for id in self.live.clone() {
             if self.passed.contains(&id) || self.later.get(&id).is_some_and(|(_, b)| b.holds(now)) {
                 continue;
             }
@@ -577,14 +639,17 @@ impl DutyLoop {
             }
             if let Some(reason) = self.not_now(state, &job, id, &oracle).await? {
                 let (logged, backoff) = self.later.entry(id).or_default();
-                backoff.grow(now);
+                // The thread ends when it ends: the next block looks again.
+                if reason != CHECKING {
+                    backoff.grow(now, None);
+                }
                 if *logged != reason {
                     tracing::info!(job = id, "not taken now: {reason}");
                     *logged = reason;
                 }
                 continue;
             }
-            send(&self.work, &self.sending, state, format!("take/{id}"), oracles::take(id));
+            send(&self.work, &self.sending, state, format!("take/{id}"), oracles::take(id), None);
             return Ok(());
         }
         Ok(())
@@ -600,6 +665,9 @@ impl DutyLoop {
     ) -> CliResult<Option<String>> {
         if !oracle.classes.contains(&job.sem_id) {
             return Ok(Some("another class".into()));
+        }
+        if let Some(Check::Failed(why)) = lock(&self.checks).get(&job.spec_hash) {
+            return Ok(Some(why.clone()));
         }
         // The root of a base binds its tokenizer and template too.
         let Some(base) = self.work.bases.get(&job.base) else {
@@ -631,7 +699,69 @@ impl DutyLoop {
         if !gather::all_present(&facts, &self.work.store) {
             return Ok(Some("not every record can be fetched".into()));
         }
-        Ok(None)
+        self.unchecked(state, facts).await
+    }
+
+    /// Why the records of a job are not known to be good. Who takes a job and cannot compute it loses stake, so that
+    /// records which everybody may read are read first, on a thread; private ones are for the assigned oracle alone.
+    async fn unchecked(&self, state: &State, facts: gather::JobFacts) -> CliResult<Option<String>> {
+        let spec = facts.job.spec_hash;
+        {
+            let mut checks = lock(&self.checks);
+            if let Some(Check::Again(why)) = checks.get(&spec) {
+                let why = why.clone();
+                checks.remove(&spec);
+                return Ok(Some(why));
+            }
+            match checks.get(&spec) {
+                Some(Check::Passed) => return Ok(None),
+                Some(Check::Failed(why) | Check::Again(why)) => return Ok(Some(why.clone())),
+                Some(Check::Underway) => return Ok(Some(CHECKING.into())),
+                // One at a time: each reads all records of its job.
+                None if checks.values().any(|c| matches!(c, Check::Underway)) => return Ok(Some(CHECKING.into())),
+                None => {}
+            }
+        }
+        for input in &facts.job.inputs {
+            let licence = permissions::licence(state, input.datanet, input.version).await?;
+            if licence.is_none_or(|l| l.terms.0.approval != permissions::Approval::Open) {
+                return Ok(None);
+            }
+        }
+        let Some(base) = self.work.bases.get(&facts.job.base) else { return Ok(None) };
+        let (id, store, checks) = (facts.id, self.work.store.clone(), Arc::clone(&self.checks));
+        let progress = self.work.progress.clone();
+        lock(&self.checks).insert(spec, Check::Underway);
+        let started = std::thread::Builder::new().name(format!("check-{id}")).spawn(move || {
+            if let Err(e) = rustix::process::nice(10) {
+                tracing::debug!("priority stays as it is: {e}");
+            }
+            // Seed and oracle change neither whether the records are intact nor whether they can be encoded.
+            let done = catch_unwind(AssertUnwindSafe(|| runs::prepare(facts, &ZERO, ZERO, base, &store).map(drop)));
+            let mut checks = lock(&checks);
+            match done {
+                Ok(Ok(())) => {
+                    checks.insert(spec, Check::Passed);
+                }
+                // Intact records that cannot be encoded stay so; a damaged blob may be replaced by an intact one.
+                Ok(Err(e)) => {
+                    progress.failed(id, Role::Oracle.name(), &e);
+                    let check = match e.exit {
+                        Exit::Usage => Check::Failed(e.cause),
+                        _ => Check::Again(format!("its records cannot be used: {}", e.cause)),
+                    };
+                    checks.insert(spec, check);
+                }
+                Err(_) => {
+                    checks.insert(spec, Check::Failed("reading its records ended with a panic".into()));
+                }
+            }
+        });
+        if let Err(e) = started {
+            lock(&self.checks).remove(&spec);
+            return Err(e.into());
+        }
+        Ok(Some(CHECKING.into()))
     }
 }
 

@@ -17,6 +17,9 @@ use weft_store::BlobStore;
 
 use crate::error::{CliError, CliResult, Exit};
 
+/// Most bytes of a record's line, its end included.
+const LINE: u64 = 256 * 1024 + 1;
+
 /// One record of a job in its canonical place.
 #[derive(Clone, Debug)]
 pub struct JobRecord {
@@ -170,7 +173,7 @@ pub async fn grants_live(state: &State, facts: &JobFacts) -> CliResult {
 pub fn records(facts: &JobFacts, store: &BlobStore) -> CliResult<Vec<JobRecord>> {
     let mut out = Vec::new();
     for source in &facts.sources {
-        let bytes = store.get(&source.content)?;
+        let bytes = store.get_limited(&source.content, u64::from(source.records).saturating_mul(LINE))?;
         let place = format!("contribution {} of Datanet {}", source.contribution, source.datanet);
         let text = String::from_utf8(bytes).map_err(|_| broken(format!("{place} is not UTF-8")))?;
         let mut list = Vec::new();

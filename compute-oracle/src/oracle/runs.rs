@@ -17,7 +17,7 @@ use weft_protocol::{
     sum_tree::OwnerLeaf,
     AccountId,
 };
-use weft_store::{write_private, BlobStore};
+use weft_store::{create_private_folders, write_private, BlobStore};
 
 use super::gather::{self, JobFacts};
 use crate::error::{CliError, CliResult, Exit};
@@ -392,9 +392,10 @@ impl RunFolder {
     }
 
     /// Creates the folder, for the owner alone: S_{d−1} and R_{c+1} may be known to nobody before the audit is answered.
+    /// Its own entry is on the disk when this returns: a secret whose folder a crash loses opens nothing.
     pub fn create(&self) -> CliResult {
-        use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        use std::os::unix::fs::PermissionsExt;
+        create_private_folders(&self.0)?;
         // An earlier program left them open to everybody.
         for dir in self.0.parent().into_iter().chain([self.path()]) {
             std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
@@ -478,15 +479,20 @@ impl RunFolder {
         }
     }
 
-    /// The kept result, which must be of this run.
+    /// The kept result of this run. A file that cannot be used is set aside: the run is computed again from its
+    /// checkpoints, and gives the same bits.
     pub fn result(&self, run_id: &Hash) -> CliResult<Option<RunRecord>> {
-        let record = self.read()?;
-        match &record {
-            Some(other) if other.run_id != *run_id => {
-                Err(self.corrupt(&format!("it belongs to the run {}", hex::encode(other.run_id))))
+        let unusable = match self.read() {
+            Ok(Some(other)) if other.run_id != *run_id => {
+                self.corrupt(&format!("it belongs to the run {}", hex::encode(other.run_id)))
             }
-            _ => Ok(record),
-        }
+            Err(e) if e.code == "corrupt" => e,
+            read => return read,
+        };
+        let (file, aside) = (self.result_file(), self.0.join("result.scale.bad"));
+        std::fs::rename(&file, &aside).map_err(CliError::io("rename", &file))?;
+        tracing::error!("{}; it is now {}, and the run is computed again", unusable.cause, aside.display());
+        Ok(None)
     }
 
     fn mark(&self) -> PathBuf {
@@ -509,7 +515,14 @@ impl RunFolder {
     pub fn unpublished(data_dir: &Path) -> Vec<(Self, RunRecord)> {
         let folders = std::fs::read_dir(data_dir.join("runs")).into_iter().flatten().flatten();
         let marked = folders.map(|entry| Self(entry.path())).filter(|folder| folder.mark().exists());
-        marked.filter_map(|folder| Some((folder.clone(), folder.read().ok()??))).collect()
+        let read = |folder: Self| match folder.read() {
+            Ok(record) => Some((folder, record?)),
+            Err(e) => {
+                tracing::error!("its artifacts are not published: {e}");
+                None
+            }
+        };
+        marked.filter_map(read).collect()
     }
 
     /// Keeps a result.
@@ -517,6 +530,32 @@ impl RunFolder {
         self.create()?;
         Ok(write_private(&self.result_file(), &record.encode())?)
     }
+}
+
+/// The secret that a commitment binds by its hash `bound`, from the first of these folders that holds it; without a
+/// commitment that of the first folder.
+pub fn bound_secret(folders: &[&RunFolder], bound: Option<&Hash>) -> CliResult<Hash> {
+    let mut failure = None;
+    for folder in folders {
+        match folder.known("secret") {
+            Ok(secret) if bound.is_none_or(|bound| run::secret_hash(&secret) == *bound) => return Ok(secret),
+            Ok(_) => {
+                let path = folder.path().join("secret");
+                failure.get_or_insert_with(|| {
+                    CliError::new(
+                        Exit::Failed,
+                        "secret_missing",
+                        format!("{} is not the secret that this run committed to", path.display()),
+                        "restore the right file from a backup before the deadline, or the stake of this run is lost",
+                    )
+                });
+            }
+            Err(e) => {
+                failure.get_or_insert(e);
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(|| CliError::new(Exit::Failed, "secret_missing", "no folder is named", "report this")))
 }
 
 /// The first 8 bytes of a run's or draw's identity, as file names carry them.
@@ -609,9 +648,43 @@ mod tests {
         assert!(after.result(&drawn).unwrap().is_none() && !after.has_result());
         assert_ne!(after.random("secret").unwrap(), secret);
         assert_eq!(before.result(&lost).unwrap(), Some(record(lost)));
-        // AND a result of another run in its folder is refused
+        // AND a result of another run in its folder is set aside
         after.keep(&record(lost)).unwrap();
-        assert_eq!(after.result(&drawn).unwrap_err().code, "corrupt");
+        assert!(after.result(&drawn).unwrap().is_none() && !after.has_result());
+        assert!(after.path().join("result.scale.bad").exists());
+    }
+
+    #[test]
+    fn result_should_be_set_aside_when_it_does_not_decode() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(dir.path(), 7, &[1; 32]);
+        folder.create().unwrap();
+        std::fs::write(folder.result_file(), b"cut").unwrap();
+        assert!(folder.result(&[1; 32]).unwrap().is_none() && !folder.has_result());
+        assert_eq!(std::fs::read(folder.path().join("result.scale.bad")).unwrap(), b"cut");
+        // AND the run that is computed again is kept
+        folder.keep(&record([1; 32])).unwrap();
+        assert_eq!(folder.result(&[1; 32]).unwrap(), Some(record([1; 32])));
+    }
+
+    #[test]
+    fn revealed_secret_should_be_the_one_that_was_committed() {
+        // GIVEN a run whose commitment an earlier program made with the secret of its folder
+        let dir = tempfile::tempdir().unwrap();
+        let former = RunFolder::at(&dir.path().join("runs/7"));
+        let folder = RunFolder::new(dir.path(), 7, &[1; 32]);
+        let committed = former.random("secret").unwrap();
+        let bound = run::secret_hash(&committed);
+        // WHEN the folder of this program has none, or another THEN the committed one is revealed
+        assert_eq!(bound_secret(&[&folder, &former], Some(&bound)).unwrap(), committed);
+        let other = folder.random("secret").unwrap();
+        assert_ne!(other, committed);
+        assert_eq!(bound_secret(&[&folder, &former], Some(&bound)).unwrap(), committed);
+        // AND a secret that opens nothing is never revealed
+        std::fs::remove_file(former.path().join("secret")).unwrap();
+        let e = bound_secret(&[&folder, &former], Some(&bound)).unwrap_err();
+        assert!(e.code == "secret_missing" && e.cause.contains("committed"), "{e}");
+        assert_eq!(bound_secret(&[&folder], Some(&run::secret_hash(&other))).unwrap(), other);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
     sending::{send, Backoff, Sending},
 };
 use crate::{
-    error::CliResult,
+    error::{CliResult, Exit},
     pay::{Channel, Pending, Signed},
 };
 
@@ -135,33 +135,49 @@ pub(crate) struct Settlement {
     tries: BTreeMap<String, Backoff>,
     /// Why a channel's voucher waits, as it was logged.
     waiting: BTreeMap<String, &'static str>,
-    /// The chain lost blocks: what was paid may not be any more.
+    /// Finalised block of the last look at a channel whose key is dead.
+    looked: BTreeMap<String, u32>,
+    /// The chain may have lost blocks: what was paid may not be any more.
     restore: bool,
 }
 
 impl Settlement {
-    /// The chain lost blocks.
-    pub(crate) fn chain_lost(&mut self) {
-        *self = Self { restore: true, ..Self::default() };
+    /// Settlement of a daemon that has just started: the chain may have lost blocks while it was away, or before it had
+    /// acted on the loss.
+    pub(crate) fn new() -> Self {
+        Self { restore: true, ..Self::default() }
     }
 
-    /// Acts on one finalised block. What fails holds up nothing else.
-    pub(crate) async fn step(&mut self, work: &Work, state: &State, sending: &Sending) {
+    /// The chain lost blocks.
+    pub(crate) fn chain_lost(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Acts on one finalised block. What fails holds up nothing else; a node that is away ends the step. Returns whether
+    /// it is there.
+    pub(crate) async fn step(&mut self, work: &Work, state: &State, sending: &Sending) -> bool {
         if let Err(e) = self.redeem(work, state, sending).await {
             tracing::warn!(block = state.head.number, "no voucher is redeemed at this block: {e}");
+            if e.exit == Exit::Unreachable {
+                return false;
+            }
         }
         let mine = match self.models.update(state, &work.me()).await {
             Ok(mine) => mine.to_vec(),
             Err(e) => {
                 tracing::warn!(block = state.head.number, "no model is settled at this block: {e}");
-                return;
+                return !e.is_transient();
             }
         };
         for model in mine {
             if let Err(e) = self.settle(work, state, sending, model).await {
                 tracing::warn!(model, block = state.head.number, "its usage is not settled at this block: {e}");
+                if e.exit == Exit::Unreachable {
+                    return false;
+                }
             }
         }
+        true
     }
 
     async fn redeem(&mut self, work: &Work, state: &State, sending: &Sending) -> CliResult {
@@ -180,6 +196,7 @@ impl Settlement {
             let (consumer, model) = (crate::keys::address(&channel.consumer), channel.model);
             match self.channel(work, state, &name, channel, &mut purses, params.epoch_length).await {
                 Ok(found) => payable.extend(found),
+                Err(e) if e.exit == Exit::Unreachable => return Err(e),
                 Err(e) => {
                     restored = false;
                     tracing::warn!(%consumer, model, "its voucher is not redeemed at this block: {e}");
@@ -195,9 +212,9 @@ impl Settlement {
             // Each by itself: a voucher whose key dies before the block costs only itself.
             _ => Call::each(&calls, state)?,
         };
-        if send(work, sending, state, "redeem".into(), call) {
+        if send(work, sending, state, "redeem".into(), call, None) {
             for p in payable {
-                self.tries.entry(p.name).or_default().grow(now);
+                self.tries.entry(p.name).or_default().grow(now, None);
             }
         }
         Ok(())
@@ -216,8 +233,12 @@ impl Settlement {
         let payments = work.progress.payments();
         let now = state.head.number;
         let again = self.restore && !channel.redeemed.is_empty();
-        if !again && (!channel.has_unpaid() || (channel.lost && !now.is_multiple_of(DEAD))) {
+        let looked = self.looked.get(name).is_some_and(|at| (*at..at.saturating_add(DEAD)).contains(&now));
+        if !again && (!channel.has_unpaid() || (channel.lost && looked)) {
             return Ok(None);
+        }
+        if channel.lost {
+            self.looked.insert(name.to_string(), now);
         }
         let seen = rewards::channel(state, &channel.consumer, &channel.key, &work.me(), channel.model).await?;
         if again {
@@ -246,6 +267,9 @@ impl Settlement {
         let lost = matches!(fate, Fate::Lost(_));
         if lost != channel.lost {
             payments.channels().set_lost(name, lost).await?;
+        }
+        if !lost {
+            self.looked.remove(name);
         }
         match fate {
             Fate::Pay => {
@@ -338,7 +362,7 @@ impl Settlement {
             }
             let name = format!("finalise/{model}/{epoch}");
             if attribution::has_usage(state, model, epoch, &me).await? {
-                send(work, sending, state, name, rewards::finalise(model, epoch));
+                send(work, sending, state, name, rewards::finalise(model, epoch), None);
                 continue;
             }
             let receipts: Vec<Receipt> =
@@ -349,7 +373,7 @@ impl Settlement {
                 // A redemption is still on its way into the records. When it never gets there, as after the loss of the
                 // database, the epoch is settled without usage.
                 if usage_is_over(state, model, epoch).await? {
-                    send(work, sending, state, name, rewards::finalise(model, epoch));
+                    send(work, sending, state, name, rewards::finalise(model, epoch), None);
                 }
                 continue;
             }
@@ -364,6 +388,7 @@ impl Settlement {
                 state,
                 format!("usage/{model}/{epoch}"),
                 attribution::post_usage(model, epoch, root, count, tokens_in, tokens_out, counted),
+                None,
             );
         }
         Ok(())
@@ -399,7 +424,13 @@ async fn recorded(work: &Work, model: u32, epoch: u32) -> CliResult<u128> {
 }
 
 fn decode(mut bytes: &[u8]) -> Option<Receipt> {
-    codec::Decode::decode(&mut bytes).ok()
+    match codec::Decode::decode(&mut bytes) {
+        Ok(receipt) => Some(receipt),
+        Err(e) => {
+            tracing::error!("a stored receipt does not decode, its fee is missing in the usage: {e}");
+            None
+        }
+    }
 }
 
 #[cfg(test)]

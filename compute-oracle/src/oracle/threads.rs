@@ -19,6 +19,8 @@ struct Inner {
     active: Mutex<BTreeMap<PathBuf, (u32, Control)>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stopping: AtomicBool,
+    /// Most at a time; `None`: any number.
+    limit: Option<usize>,
 }
 
 /// The computations of this daemon.
@@ -39,11 +41,20 @@ impl Drop for Seat {
 }
 
 impl Computations {
-    /// The right to compute a job's run in `folder`; `None` while somebody has it, and at the end of the daemon.
+    /// At most `limit` computations at a time, at least one: each needs memory for its base model's states, and shares
+    /// the processor with the others.
+    #[must_use]
+    pub fn up_to(limit: usize) -> Self {
+        Self(Arc::new(Inner { limit: Some(limit.max(1)), ..Inner::default() }))
+    }
+
+    /// The right to compute a job's run in `folder`; `None` while somebody has it, while as many as may run do, and at the
+    /// end of the daemon.
     pub(crate) fn claim(&self, folder: &Path, job: u32) -> Option<Seat> {
         let mut active = lock(&self.0.active);
         // Under the lock, so that `stop` sees every control.
-        if self.0.stopping.load(Ordering::Relaxed) || active.contains_key(folder) {
+        let full = self.0.limit.is_some_and(|limit| active.len() >= limit);
+        if full || self.0.stopping.load(Ordering::Relaxed) || active.contains_key(folder) {
             return None;
         }
         let control = Control::default();
@@ -128,6 +139,17 @@ mod tests {
         let other = all.claim(Path::new("runs/2-aa"), 2).unwrap();
         all.stop_others(1, &new.folder);
         assert!(old.control.stopping() && !new.control.stopping() && !other.control.stopping());
+    }
+
+    #[test]
+    fn computation_should_wait_when_as_many_as_may_run_do() {
+        let all = Computations::up_to(2);
+        let first = all.claim(Path::new("runs/1-aa"), 1).unwrap();
+        let _second = all.claim(Path::new("runs/2-aa"), 2).unwrap();
+        assert!(all.claim(Path::new("runs/3-aa"), 3).is_none());
+        drop(first);
+        assert!(all.claim(Path::new("runs/3-aa"), 3).is_some());
+        assert!(Computations::up_to(0).claim(Path::new("runs/1-aa"), 1).is_some());
     }
 
     #[test]

@@ -7,7 +7,10 @@ use sqlx::{
     Row, SqlitePool,
 };
 
-use crate::StoreError;
+use crate::{
+    files::{folder_of, sync_folder},
+    StoreError,
+};
 
 /// Statements that lead from one schema version to the next; the first list makes version 1. Lists are only ever added.
 const MIGRATIONS: &[&[&str]] = &[
@@ -87,8 +90,19 @@ impl Database {
             let copy = path.with_extension(format!("v{found}.db"));
             if !copy.exists() {
                 tracing::info!(copy = %copy.display(), "the database is brought up to date; its old state is kept");
-                let target = copy.display().to_string();
+                // Under its name only when it is whole: a copy that a crash cut off would pass for the old state.
+                let part = path.with_extension(format!("v{found}.db.tmp"));
+                match std::fs::remove_file(&part) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(StoreError::io("remove", &part)(e));
+                    }
+                    _ => {}
+                }
+                let target = part.display().to_string();
                 sqlx::query("VACUUM INTO ?").bind(target).execute(&pool).await.map_err(fail)?;
+                std::fs::File::open(&part).and_then(|f| f.sync_all()).map_err(StoreError::io("sync", &part))?;
+                std::fs::rename(&part, &copy).map_err(StoreError::io("rename into", &copy))?;
+                sync_folder(folder_of(&copy))?;
             }
         }
         let mut tx = pool.begin().await.map_err(fail)?;
@@ -439,12 +453,13 @@ mod tests {
             .unwrap();
         sqlx::query("PRAGMA user_version = 1").execute(&pool).await.unwrap();
         pool.close().await;
+        std::fs::write(path.with_extension("v1.db.tmp"), b"cut off by a crash").unwrap();
         // WHEN it is opened, and opened again
         Database::open(&path).await.unwrap().close().await;
         let db = Database::open(&path).await.unwrap();
         // THEN the channel is found by its consumer, and the old state is kept
         assert_eq!(db.channels_of(&consumer).await.unwrap(), vec![(format!("{consumer}/key/0"), "old".to_string())]);
-        assert!(path.with_extension("v1.db").exists());
+        assert!(path.with_extension("v1.db").exists() && !path.with_extension("v1.db.tmp").exists());
     }
 
     #[tokio::test]

@@ -38,24 +38,36 @@ pub fn write_private_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     sync_folder(folder)
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::io("sync", folder))
 }
 
 /// Creates a folder with its parents and syncs each folder that got a new entry: otherwise a crash may lose the branch
 /// with everything that was synced in it.
 pub(crate) fn create_folders(folder: &Path) -> Result<(), StoreError> {
+    create_folders_as(folder, 0o777)
+}
+
+/// Creates a folder with its parents, each new one for the owner alone (mode 0700), and syncs each folder that got a new
+/// entry.
+pub fn create_private_folders(folder: &Path) -> Result<(), StoreError> {
+    create_folders_as(folder, 0o700)
+}
+
+fn create_folders_as(folder: &Path, mode: u32) -> Result<(), StoreError> {
+    use std::os::unix::fs::DirBuilderExt;
     let mut grown = Vec::new();
     let mut at = folder;
     while !at.exists() {
         at = folder_of(at);
         grown.push(at);
     }
-    std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(folder);
+    made.map_err(StoreError::io("create", folder))?;
     grown.into_iter().try_for_each(sync_folder)
 }
 

@@ -17,4 +17,4 @@ mod files;
 pub use blobs::{BlobStore, StoreConfig, StoreUsage, BLOB_LIMIT, OBJECT_LIMIT};
 pub use database::{Database, JobRow, StoredEvent};
 pub use error::StoreError;
-pub use files::{write_atomic, write_private, write_private_new, FolderLock};
+pub use files::{create_private_folders, write_atomic, write_private, write_private_new, FolderLock};

@@ -248,6 +248,38 @@ fn wrong_use_should_be_refused_before_anything_is_done() {
 }
 
 #[test]
+fn argument_of_the_wrong_kind_should_be_refused_with_its_real_cause() {
+    let place = Place::new();
+    let folder = place.dir.path().to_str().unwrap();
+    let key = place.file("api.key", weft::apikey::ApiKey::generate().text());
+    let recipe = ["job", "submit", "--data", "0", "--fee", "1", "--recipe", "recipe.json", "--base", folder];
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&["data", "check", folder], &["is a folder"]),
+        (&["model", "root", folder], &["no base model folder"]),
+        (&recipe, &["no base model folder"]),
+        (&["chat", "base", "hello", "--key-file", &key, "--url", "ftp://x"], &["ftp://x", "http://"]),
+        (&["serve", "--listen", "nonsense"], &["nonsense", "HOST:PORT"]),
+        (&["reward", "show", "--for", "//Alice", "--daemon", "nonsense"], &["nonsense", "daemon"]),
+        (&["key", "generate", "../evil", "--no-passphrase"], &["../evil"]),
+        (&["key", "generate", "", "--no-passphrase"], &["no name"]),
+        (&["apikey", "create", "--days", "0"], &["--no-expiry"]),
+        (&["key", "show"], &["--account"]),
+    ];
+    for (args, words) in cases {
+        place.refuses(args, &[], 2, words);
+    }
+    place.refuses(&["key", "show", "--account", "nosuch"], &[], 4, &["nosuch", "keys"]);
+}
+
+#[test]
+fn address_of_a_development_account_should_be_known_without_a_chain() {
+    let place = Place::new();
+    let shown = place.weft(&["key", "show", "--account", "//Alice"]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"), "{text}");
+}
+
+#[test]
 fn environment_should_be_harmless_when_no_color_has_any_value() {
     let place = Place::new();
     for value in ["", "1", "yes please"] {

@@ -55,7 +55,7 @@ impl Drawn {
 
 impl<T: Config> Pallet<T> {
     /// Folds the parent's VRF output, makes the draws of this block, then brings tickets in line. Draws that do not fit
-    /// into their part of the block go first in the next one.
+    /// into their part of the block go first in the next one; one that failed goes last, so that it holds up no other.
     pub(crate) fn beacon_and_draws() -> Weight {
         let now = T::Clock::now();
         let beacon = next_beacon(&BeaconNow::<T>::get(), &T::Vrf::output());
@@ -71,26 +71,32 @@ impl<T: Config> Pallet<T> {
         let mut weight = T::DbWeight::get().reads_writes(8, 5);
         let room = <T as frame_system::Config>::BlockWeights::get().max_block.div(DRAW_PART);
         let most = Drawn::MOST.weight::<T>();
-        let mut later = Vec::new();
-        for (place, draw) in Draws::<T>::take(now).into_iter().enumerate() {
+        let (mut later, mut failed) = (Vec::new(), Vec::new());
+        let mut tried = false;
+        for draw in Draws::<T>::take(now) {
+            weight.saturating_accrue(T::DbWeight::get().reads(1));
+            if !Self::is_awaited(draw) {
+                continue;
+            }
             // The first one is always made, so that small blocks do not stop the chain.
-            if place > 0 && weight.saturating_add(most).any_gt(room) {
+            if tried && weight.saturating_add(most).any_gt(room) {
                 later.push(draw);
                 continue;
             }
+            tried = true;
             let made = with_transaction(|| match Self::make(draw) {
                 Ok(drawn) => TransactionOutcome::Commit(Result::<Drawn, DispatchError>::Ok(drawn)),
                 Err(error) => TransactionOutcome::Rollback(Err(error)),
             });
-            if made.is_err() {
-                defensive!("a draw failed and is tried again");
-                later.push(draw);
+            if let Err(error) = &made {
+                frame::log::error!(target: "runtime::compute-oracles", "{draw:?} failed and is tried again: {error:?}");
+                failed.push(draw);
             }
             weight.saturating_accrue(made.unwrap_or(Drawn::MOST).weight::<T>());
         }
-        if !later.is_empty() {
+        if !later.is_empty() || !failed.is_empty() {
             weight.saturating_accrue(T::WeightInfo::defer());
-            Self::defer(later, now.saturating_add(1));
+            Self::defer(later, failed, now.saturating_add(1));
         }
         let work = Self::bring_in_line(TICKET_WORK);
         weight.saturating_add(T::WeightInfo::ticket().saturating_mul(work.into()))
@@ -104,10 +110,10 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Queues draws before those of a clock value that has not come.
-    fn defer(draws: Vec<Draw>, at: u32) {
+    /// Queues draws before those of a clock value that has not come, and failed ones behind them.
+    fn defer(draws: Vec<Draw>, failed: Vec<Draw>, at: u32) {
         let queued = Draws::<T>::take(at);
-        for draw in draws.into_iter().chain(queued) {
+        for draw in draws.into_iter().chain(queued).chain(failed) {
             // One that finds no room is lost here and queued again by `poke`.
             let _ = Self::schedule(draw, at);
         }
@@ -121,6 +127,12 @@ impl<T: Config> Pallet<T> {
             Phase::JuryDrawing => Some(Draw::Jury(key)),
             _ => None,
         }
+    }
+
+    /// Whether its run still waits for a draw.
+    fn is_awaited(draw: Draw) -> bool {
+        let (Draw::Seed(key) | Draw::Verifiers(key) | Draw::Jury(key)) = draw;
+        Runs::<T>::get(key).and_then(|run| Self::awaited_draw(key, run.phase)) == Some(draw)
     }
 
     /// Queues the draw for which a run waits in vain; returns whether it did.
@@ -340,12 +352,12 @@ impl<T: Config> Pallet<T> {
         Ok(true)
     }
 
-    /// Applies what is due of a run and of the slashes, and queues a draw that was lost.
-    pub(crate) fn do_poke(key: RunKey) -> DispatchResult {
-        let slashed = Self::execute_slashes(SLASHES) > 0;
+    /// Applies what is due of a run and of the slashes, and queues a draw that was lost. Returns what that weighed.
+    pub(crate) fn do_poke(key: RunKey) -> Result<Weight, DispatchError> {
+        let slashes = Self::execute_slashes(SLASHES);
         let applied = Self::apply_due(key)? || Self::mend_draw(key)?;
-        ensure!(slashed || applied, Error::<T>::NotDue);
-        Ok(())
+        ensure!(slashes > 0 || applied, Error::<T>::NotDue);
+        Ok(T::WeightInfo::transition().saturating_add(T::WeightInfo::slash().saturating_mul(slashes.into())))
     }
 
     /// Applies what is due of a few runs, round robin.

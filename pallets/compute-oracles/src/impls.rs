@@ -33,7 +33,8 @@ impl<T: Config> OracleInspect<T::AccountId> for Pallet<T> {
             signing_key: who.clone().into(),
             status: OracleStatus::Active,
             faults: Default::default(),
-            stale: false,
+            changes: 0,
+            last_change: 0,
         };
         Supporting::<T>::mutate(sem_id, |count| *count = count.saturating_add(1));
         Oracles::<T>::insert(who, oracle);
@@ -41,7 +42,7 @@ impl<T: Config> OracleInspect<T::AccountId> for Pallet<T> {
 }
 
 impl<T: Config> RunControl for Pallet<T> {
-    fn poke(job: JobId) -> DispatchResult {
+    fn poke(job: JobId) -> Result<Weight, DispatchError> {
         Self::do_poke(RunKey::Job(job))
     }
 

@@ -155,14 +155,14 @@ pub mod pallet {
         ValueQuery,
     >;
 
-    /// Oracles whose tickets have still to be brought in line with status and free stake, in order of their change.
+    /// Changes of tickets that wait, in the order in which they were asked for.
     ///
     /// - Key: number
-    /// - Value: account
+    /// - Value: [`TicketChange`]
     #[pallet::storage]
-    pub type Stale<T: Config> = StorageMap<_, Twox64Concat, u64, T::AccountId>;
+    pub type Stale<T: Config> = StorageMap<_, Twox64Concat, u64, TicketChange<T::AccountId>>;
 
-    /// First oracle of [`Stale`] and the number after the last.
+    /// First change of [`Stale`] and the number after the last.
     ///
     /// - Value: (first, end)
     #[pallet::storage]
@@ -685,7 +685,7 @@ pub mod pallet {
             Self::do_take(who, job)
         }
 
-        /// Commits the result of a run.
+        /// Commits the result of a run. Costs no fee when it is accepted: that happens once.
         ///
         /// - `run`: the run
         /// - `commitment`: outcome and roots over data, states, model and attribution
@@ -693,12 +693,13 @@ pub mod pallet {
         /// Emits [`Event::RunCommitted`].
         #[pallet::call_index(9)]
         #[pallet::weight(T::WeightInfo::commit())]
-        pub fn commit(origin: OriginFor<T>, run: RunKey, commitment: Commit) -> DispatchResult {
+        pub fn commit(origin: OriginFor<T>, run: RunKey, commitment: Commit) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_commit(who, run, commitment)
+            Self::do_commit(who, run, commitment)?;
+            Ok(Pays::No.into())
         }
 
-        /// A drawn verifier's blind answer.
+        /// A drawn verifier's blind answer. Costs no fee when it is accepted: that happens once.
         ///
         /// - `run`: the run
         /// - `hash`: H("weft.ans", who, salt, S, R) of the two unpublished states
@@ -706,12 +707,14 @@ pub mod pallet {
         /// Emits [`Event::AuditCommitted`].
         #[pallet::call_index(10)]
         #[pallet::weight(T::WeightInfo::audit_commit())]
-        pub fn audit_commit(origin: OriginFor<T>, run: RunKey, hash: Hash) -> DispatchResult {
+        pub fn audit_commit(origin: OriginFor<T>, run: RunKey, hash: Hash) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_audit_commit(who, run, hash)
+            Self::do_audit_commit(who, run, hash)?;
+            Ok(Pays::No.into())
         }
 
-        /// The oracle's secret and opening; from then on its artifacts are public.
+        /// The oracle's secret and opening; from then on its artifacts are public. Costs no fee when they are accepted:
+        /// that happens once.
         ///
         /// - `run`: the run
         /// - `secret`: the secret of the commitment
@@ -725,12 +728,14 @@ pub mod pallet {
             run: RunKey,
             secret: Hash,
             opening: Option<Opening>,
-        ) -> DispatchResult {
+        ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_reveal_nonces(who, run, secret, opening)
+            Self::do_reveal_nonces(who, run, secret, opening)?;
+            Ok(Pays::No.into())
         }
 
-        /// Opens a verifier's answer. The last one decides the audit.
+        /// Opens a verifier's answer. The last one decides the audit. Costs no fee when it is accepted: that happens
+        /// once.
         ///
         /// - `run`: the run
         /// - `salt`: salt of the blind answer
@@ -749,9 +754,10 @@ pub mod pallet {
             reverse: Hash,
             agrees: bool,
             paths: AuditPaths,
-        ) -> DispatchResult {
+        ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_audit_reveal(who, run, salt, state, reverse, agrees, paths)
+            Self::do_audit_reveal(who, run, salt, state, reverse, agrees, paths)?;
+            Ok(Pays::No.into())
         }
 
         /// Says with a bond that a run is false; a jury recomputes it. Later accusers join the sitting jury's question.
@@ -767,7 +773,7 @@ pub mod pallet {
             Self::do_accuse(who, run, step)
         }
 
-        /// A juror's blind answer.
+        /// A juror's blind answer. Costs no fee when it is accepted: that happens once.
         ///
         /// - `jury`: the jury
         /// - `hash`: H("weft.jur", jury, who, salt, value)
@@ -775,12 +781,14 @@ pub mod pallet {
         /// Emits [`Event::JuryCommitted`].
         #[pallet::call_index(30)]
         #[pallet::weight((T::WeightInfo::jury_commit(), DispatchClass::Operational))]
-        pub fn jury_commit(origin: OriginFor<T>, jury: u32, hash: Hash) -> DispatchResult {
+        pub fn jury_commit(origin: OriginFor<T>, jury: u32, hash: Hash) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_jury_commit(who, jury, hash)
+            Self::do_jury_commit(who, jury, hash)?;
+            Ok(Pays::No.into())
         }
 
-        /// Opens a juror's answer. The last one decides the question.
+        /// Opens a juror's answer. The last one decides the question. Costs no fee when it is accepted: that happens
+        /// once.
         ///
         /// - `jury`: the jury
         /// - `value`: recomputed commitment and proof of work
@@ -789,9 +797,15 @@ pub mod pallet {
         /// Emits [`Event::JuryDecided`] when it is the last.
         #[pallet::call_index(31)]
         #[pallet::weight((T::WeightInfo::jury_reveal(), DispatchClass::Operational))]
-        pub fn jury_reveal(origin: OriginFor<T>, jury: u32, value: JuryValue, salt: Hash) -> DispatchResult {
+        pub fn jury_reveal(
+            origin: OriginFor<T>,
+            jury: u32,
+            value: JuryValue,
+            salt: Hash,
+        ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_jury_reveal(who, jury, value, salt)
+            Self::do_jury_reveal(who, jury, value, salt)?;
+            Ok(Pays::No.into())
         }
     }
 

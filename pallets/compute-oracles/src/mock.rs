@@ -1,7 +1,7 @@
 //! A runtime of balances, jobs and this pallet, and a run that tests can commit to.
 
 use crate as pallet_compute_oracles;
-use crate::{AuditPaths, AuditState, Audits, Event, Juries, Jury, Phase, RunKey, Runs};
+use crate::{AuditPaths, AuditState, Audits, Event, Juries, Jury, Phase, RunKey, Runs, Stale, TimerParams};
 use frame::{
     deps::sp_runtime::AccountId32,
     testing_prelude::*,
@@ -294,9 +294,22 @@ pub(crate) fn next_block() {
     <Oracles as Hooks<u64>>::on_initialize(System::block_number());
 }
 
-/// Brings every ticket in line, as the next blocks would.
+/// Brings every ticket in line, as if the draw delay had passed.
 pub(crate) fn bring_in_line() {
+    for number in Stale::<Test>::iter_keys().collect::<Vec<_>>() {
+        Stale::<Test>::mutate(number, |change| change.as_mut().unwrap().due = Time::now());
+    }
     Oracles::bring_in_line(u32::MAX);
+}
+
+/// Passes the draw delay: a change of tickets made before is in force.
+pub(crate) fn pass_draw_delay() {
+    blocks(TimerParams::<Test>::get().draw);
+}
+
+/// The outcome of a call without its weight and fee.
+pub(crate) fn plain(result: DispatchResultWithPostInfo) -> DispatchResult {
+    result.map(drop).map_err(|error| error.error)
 }
 
 pub(crate) fn blocks(count: u32) {
@@ -314,7 +327,7 @@ pub(crate) fn pass_deadline(key: RunKey) {
 }
 
 pub(crate) fn poke(job: JobId) -> DispatchResult {
-    Models::poke(signed(&ACCUSER), job)
+    plain(Models::poke(signed(&ACCUSER), job))
 }
 
 /// Lets the decided slashes execute.
@@ -455,16 +468,16 @@ pub(crate) fn verifiers(key: RunKey, states: &[AuditState]) -> Vec<Account> {
 pub(crate) fn audit_commit(who: &Account, key: RunKey, truth: &Truth) -> DispatchResult {
     let (state, reverse, _) = truth.answer();
     let hash = run::audit_answer(&who.clone().into(), &SALT, &state, &reverse);
-    Oracles::audit_commit(signed(who), key, hash)
+    plain(Oracles::audit_commit(signed(who), key, hash))
 }
 
 pub(crate) fn audit_reveal(who: &Account, key: RunKey, truth: &Truth, agrees: bool) -> DispatchResult {
     let (state, reverse, paths) = truth.answer();
-    Oracles::audit_reveal(signed(who), key, SALT, state, reverse, agrees, paths)
+    plain(Oracles::audit_reveal(signed(who), key, SALT, state, reverse, agrees, paths))
 }
 
 pub(crate) fn reveal(key: RunKey, truth: &Truth) -> DispatchResult {
-    Oracles::reveal_nonces(signed(&ORACLE), key, truth.secret, truth.opening.clone())
+    plain(Oracles::reveal_nonces(signed(&ORACLE), key, truth.secret, truth.opening.clone()))
 }
 
 /// Every verifier answers from `known` blindly; the oracle opens `posted`.
@@ -500,11 +513,11 @@ pub(crate) fn jurors(key: RunKey) -> Vec<Account> {
 }
 
 pub(crate) fn jury_commit(who: &Account, id: u32, value: &JuryValue) -> DispatchResult {
-    Oracles::jury_commit(signed(who), id, run::jury_answer(id, &who.clone().into(), &SALT, value))
+    plain(Oracles::jury_commit(signed(who), id, run::jury_answer(id, &who.clone().into(), &SALT, value)))
 }
 
 pub(crate) fn jury_reveal(who: &Account, id: u32, value: JuryValue) -> DispatchResult {
-    Oracles::jury_reveal(signed(who), id, value, SALT)
+    plain(Oracles::jury_reveal(signed(who), id, value, SALT))
 }
 
 /// The sitting jury commits and reveals one value per member, in order.

@@ -37,7 +37,8 @@ impl<T: Config> Pallet<T> {
             signing_key,
             status: OracleStatus::Active,
             faults: Default::default(),
-            stale: false,
+            changes: 0,
+            last_change: 0,
         };
         for class in &oracle.classes {
             Supporting::<T>::mutate(class, |count| *count = count.saturating_add(1));
@@ -90,7 +91,7 @@ impl<T: Config> Pallet<T> {
         if list.is_empty() {
             Unbonding::<T>::remove(&who);
             // One whose tickets have still to be taken back stays.
-            if oracle.bonded == 0 && !oracle.is_active() && !oracle.stale {
+            if oracle.bonded == 0 && !oracle.is_active() && oracle.changes == 0 {
                 Oracles::<T>::remove(&who);
             }
         } else {
@@ -127,7 +128,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Changes an oracle; its tickets follow at the start of the next block.
+    /// Changes an oracle; its tickets follow after the draw delay.
     pub(crate) fn change(who: &T::AccountId, apply: impl FnOnce(&mut Oracle) -> DispatchResult) -> DispatchResult {
         let mut oracle = Oracles::<T>::get(who).ok_or(Error::<T>::NotOracle)?;
         apply(&mut oracle)?;

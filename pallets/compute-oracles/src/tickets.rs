@@ -7,7 +7,7 @@ use weft_protocol::{
     economics,
     hash::{choose, draw_entropy, draw_number, Hash},
 };
-use weft_traits::Amount;
+use weft_traits::{Amount, Clock};
 
 /// Random tickets looked at before the draw walks on in order.
 const TRIES: u32 = 64;
@@ -15,7 +15,7 @@ const TRIES: u32 = 64;
 const WALK: u32 = 1024;
 /// Tickets that one draw looks at, at most.
 pub(crate) const LOOKS: u32 = TRIES.saturating_add(WALK);
-/// Oracles whose tickets the start of one block brings in line and tickets that it gives or takes, together at most.
+/// Changes that the start of one block looks at and tickets that it gives or takes, together at most.
 pub(crate) const TICKET_WORK: u32 = 256;
 
 /// Numbers of an oracle's tickets in one class.
@@ -36,35 +36,58 @@ impl<T: Config> Pallet<T> {
         u32::try_from(by_size.max(can_serve.into())).unwrap_or(u32::MAX).min(MAX_TICKETS)
     }
 
-    /// Notes that an oracle's tickets may no longer fit its status and free stake.
+    /// Queues the tickets that fit an oracle's status and free stake now, for the time when the draw delay has passed.
     ///
-    /// They are brought in line at the start of a block, after its draws, and nowhere else: whoever writes a block knows
-    /// the beacon of the next one, and could otherwise number the tickets so that its own accounts are drawn.
+    /// Tickets change at the start of a block, after its draws, and nowhere else. With the delay, a draw depends on no
+    /// change made in the blocks whose authors make its beacon: each knows part of it, all of them together the whole.
+    /// They could otherwise number the tickets so that their own accounts are drawn. How many there shall be is fixed
+    /// here, for the oracle may look otherwise by then. Changes of one block are one.
     pub(crate) fn tickets_changed(who: &T::AccountId, oracle: &mut Oracle) {
-        if core::mem::replace(&mut oracle.stale, true) {
-            return;
-        }
+        let wanted = Self::wanted_tickets(oracle);
+        let due = T::Clock::now().saturating_add(TimerParams::<T>::get().draw);
+        let newest = if oracle.changes > 0 { Stale::<T>::get(oracle.last_change) } else { None };
         let (first, end) = StaleQueue::<T>::get();
-        Stale::<T>::insert(end, who);
+        if let Some(mut newest) = newest {
+            if newest.due == due {
+                newest.wanted = wanted;
+                Stale::<T>::insert(oracle.last_change, newest);
+                return;
+            }
+            newest.next = Some(end);
+            Stale::<T>::insert(oracle.last_change, newest);
+        }
+        Stale::<T>::insert(end, TicketChange { who: who.clone(), wanted, due, next: None });
         StaleQueue::<T>::put((first, end.saturating_add(1)));
+        oracle.changes = oracle.changes.saturating_add(1);
+        oracle.last_change = end;
     }
 
-    /// Brings tickets in line, the oldest change first; returns how many oracles and tickets that took, `most` at most.
-    /// What is left waits for the next block.
+    /// Makes the changes of tickets that are due, the oldest first; returns how many changes and tickets that took,
+    /// `most` at most. What is left waits for the next block.
     pub(crate) fn bring_in_line(most: u32) -> u32 {
+        let now = T::Clock::now();
         let (start, end) = StaleQueue::<T>::get();
         let (mut first, mut done) = (start, 0u32);
         while first < end && done < most {
             done = done.saturating_add(1);
-            if let Some(who) = Stale::<T>::get(first) {
-                if let Some(mut oracle) = Oracles::<T>::get(&who) {
-                    let (moves, complete) = Self::sync_tickets(&who, &oracle, most.saturating_sub(done));
-                    done = done.saturating_add(moves);
-                    if !complete {
-                        break;
+            if let Some(change) = Stale::<T>::get(first) {
+                if change.due > now {
+                    break;
+                }
+                if let Some(mut oracle) = Oracles::<T>::get(&change.who) {
+                    // Where a newer change is due as well, this one is skipped: an account that changes in every block
+                    // costs one look a time and delays nobody's tickets for long.
+                    let replaced = change.next.and_then(Stale::<T>::get).is_some_and(|next| next.due <= now);
+                    if !replaced {
+                        let left = most.saturating_sub(done);
+                        let (moves, complete) = Self::sync_tickets(&change.who, &oracle, change.wanted, left);
+                        done = done.saturating_add(moves);
+                        if !complete {
+                            break;
+                        }
                     }
-                    oracle.stale = false;
-                    Oracles::<T>::insert(&who, oracle);
+                    oracle.changes = oracle.changes.saturating_sub(1);
+                    Oracles::<T>::insert(&change.who, oracle);
                 }
                 Stale::<T>::remove(first);
             }
@@ -76,9 +99,8 @@ impl<T: Config> Pallet<T> {
         done
     }
 
-    /// Gives or takes up to `most` tickets; returns how many, and whether the oracle has what it should have now.
-    fn sync_tickets(who: &T::AccountId, oracle: &Oracle, most: u32) -> (u32, bool) {
-        let wanted = Self::wanted_tickets(oracle);
+    /// Gives or takes up to `most` tickets; returns how many, and whether the oracle has what it shall have now.
+    fn sync_tickets(who: &T::AccountId, oracle: &Oracle, wanted: u32, most: u32) -> (u32, bool) {
         let mut moves = 0u32;
         for class in &oracle.classes {
             let mut mine = TicketsOf::<T>::get(who, class);

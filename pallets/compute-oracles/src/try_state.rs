@@ -43,10 +43,7 @@ impl<T: Config> Pallet<T> {
             Locks::<T>::iter_keys().all(|(who, _)| Oracles::<T>::contains_key(who)),
             "O1: a lock without an oracle"
         );
-        ensure!(
-            Unbonding::<T>::iter_keys().all(|who| Oracles::<T>::contains_key(who)),
-            "O1: unbonding stake without an oracle"
-        );
+        ensure!(Unbonding::<T>::iter_keys().all(Oracles::<T>::contains_key), "O1: unbonding stake without an oracle");
         for who in frame_system::Account::<T>::iter_keys() {
             let held = T::Currency::balance_on_hold(&HoldReason::Stake.into(), &who);
             ensure!(held == 0 || Oracles::<T>::contains_key(who), "O1: stake on hold without an oracle");
@@ -74,23 +71,35 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// O3: tickets are numbered without a gap and match status and free stake, but for the oracles that wait in the queue
-    /// to be brought in line; the supporting oracles are counted.
+    /// O3: tickets are numbered without a gap; once the changes that wait are made, they match status and free stake. The
+    /// supporting oracles are counted.
     fn tickets_match_free_stake() -> Result<(), TryRuntimeError> {
         let (first, end) = StaleQueue::<T>::get();
         ensure!(
             Stale::<T>::iter_keys().all(|at| (first..end).contains(&at)),
             "O3: a change of tickets is beyond its queue"
         );
-        let waiting: Vec<_> = Stale::<T>::iter_values().collect();
+        let mut waiting = BTreeMap::<T::AccountId, u32>::new();
+        for change in Stale::<T>::iter_values() {
+            let count = waiting.entry(change.who).or_default();
+            *count = count.saturating_add(1);
+        }
+        ensure!(waiting.keys().all(Oracles::<T>::contains_key), "O3: a change of tickets without an oracle");
         let mut supporting = BTreeMap::<[u8; 32], u32>::new();
         let mut expected = 0usize;
         for (who, oracle) in Oracles::<T>::iter() {
             let wanted = Self::wanted_tickets(&oracle);
-            ensure!(!oracle.stale || waiting.contains(&who), "O3: a change of tickets is not queued");
+            let changes = waiting.get(&who).copied().unwrap_or(0);
+            ensure!(changes == oracle.changes, "O3: a change of tickets is not queued");
+            if changes > 0 {
+                let newest = Stale::<T>::get(oracle.last_change).filter(|newest| newest.who == who);
+                let fits = newest.is_some_and(|newest| newest.wanted == wanted && newest.next.is_none());
+                ensure!(fits, "O3: the newest change of tickets differs from free stake");
+            }
             for class in &oracle.classes {
                 let mine = TicketsOf::<T>::get(&who, class);
-                ensure!(oracle.stale || u32::try_from(mine.len()) == Ok(wanted), "O3: tickets differ from free stake");
+                let fits = changes > 0 || u32::try_from(mine.len()) == Ok(wanted);
+                ensure!(fits, "O3: tickets differ from free stake");
                 for number in &mine {
                     ensure!(Tickets::<T>::get(class, number).as_ref() == Some(&who), "O3: a ticket is another's");
                     ensure!(*number < TicketCount::<T>::get(class), "O3: a ticket is beyond the count");

@@ -91,8 +91,10 @@ pub struct Oracle {
     pub status: OracleStatus,
     /// Clock values of its latest misses.
     pub faults: BoundedVec<u32, ConstU32<MAX_FAULTS>>,
-    /// Whether its tickets wait to be brought in line with status and free stake.
-    pub stale: bool,
+    /// Changes of its tickets that wait for their time.
+    pub changes: u32,
+    /// Number of the newest of them, when there is one.
+    pub last_change: u64,
 }
 
 impl Oracle {
@@ -105,6 +107,19 @@ impl Oracle {
     pub fn is_active(&self) -> bool {
         self.status == OracleStatus::Active
     }
+}
+
+/// A change of an oracle's tickets that waits until no draw depends on the block that made it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+pub struct TicketChange<AccountId> {
+    /// The oracle.
+    pub who: AccountId,
+    /// Tickets that it shall have in each of its classes.
+    pub wanted: u32,
+    /// Clock value from which the change is made.
+    pub due: u32,
+    /// Number of the next change of the same oracle.
+    pub next: Option<u64>,
 }
 
 /// Stake on its way out.

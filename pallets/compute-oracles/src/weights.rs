@@ -2,7 +2,7 @@
 //!
 //! Each is the sum of the storage accesses at the declared bounds (16 verifiers, 15 jurors, 64 disputes, 20 recipients of
 //! a slash, 16 parts with 17 recipients each at the mint, 256 full blocks before a draw finds room) with a generous time
-//! for hashing; benchmarks replace them. Tickets cost nothing here: they follow at the start of the next block.
+//! for hashing; benchmarks replace them. Tickets cost nothing here: they follow at the start of a later block.
 
 use frame::weights_prelude::*;
 
@@ -38,7 +38,7 @@ pub trait WeightInfo {
     fn ending() -> Weight;
     /// Weight of moving draws to the next block.
     fn defer() -> Weight;
-    /// Weight of looking at one oracle whose tickets changed, or of giving or taking one ticket.
+    /// Weight of looking at one change of tickets that waits, or of giving or taking one ticket.
     fn ticket() -> Weight;
 }
 

@@ -79,6 +79,10 @@ impl<T: Config> Pallet<T> {
             if item.state != ContributionState::Pending {
                 return Self::supersede(who, datanet, net, &hash, &commitment, other);
             }
+            // The root is public by now: whoever had committed to it without the records must not push them out in favour
+            // of a blob that nobody can check. The same blob under an earlier sequence is all that may take the place.
+            let same = item.content == content && item.records == records && item.bytes == bytes;
+            ensure!(item.owner != who && same, Error::<T>::RootAlreadyUsed);
             Self::displace(datanet, &mut net, other, item)?;
         }
 
@@ -123,14 +127,15 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Rejects a contribution that waits for its verdict as the duplicate of one that was committed before it.
+    /// Rejects a contribution that waits for its verdict as the duplicate of one that was committed before it. Nobody
+    /// judged it, so it does not count against its owner.
     fn displace(
         datanet: DatanetId,
         net: &mut Datanet<T::AccountId>,
         later: ContributionIndex,
         mut item: Contribution<T::AccountId>,
     ) -> DispatchResult {
-        Self::reject(datanet, later, &mut item, RejectCode::Duplicate, None)?;
+        Self::refuse(datanet, later, &mut item, RejectCode::Duplicate, None)?;
         net.pending = net.pending.saturating_sub(1);
         Votes::<T>::remove(datanet, later);
         Contributions::<T>::insert(datanet, later, item);
@@ -139,6 +144,9 @@ impl<T: Config> Pallet<T> {
 
     /// Frees the deposit of a commitment that came first and is opened too late: the mountain range only grows, so the
     /// accepted copy stays until somebody proves it a duplicate.
+    ///
+    /// The account proved the root to which it had committed, in time, as in any other reveal: only a commitment that
+    /// nobody opens forfeits. Whoever reserved the root without the records gets back its own deposit and nothing else.
     fn supersede(
         who: T::AccountId,
         datanet: DatanetId,

@@ -156,8 +156,21 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Refuses a contribution by a verdict, which counts against its owner.
+    fn reject(
+        datanet: DatanetId,
+        contribution: ContributionIndex,
+        item: &mut Contribution<T::AccountId>,
+        code: RejectCode,
+        note: Option<Hash>,
+    ) -> DispatchResult {
+        Self::refuse(datanet, contribution, item, code, note)?;
+        Reputation::<T>::mutate(&item.owner, |r| r.rejected = r.rejected.saturating_add(1));
+        Ok(())
+    }
+
     /// Refuses a contribution: its root is free again, and its deposits are freed or forfeited.
-    pub(crate) fn reject(
+    pub(crate) fn refuse(
         datanet: DatanetId,
         contribution: ContributionIndex,
         item: &mut Contribution<T::AccountId>,
@@ -179,7 +192,6 @@ impl<T: Config> Pallet<T> {
         item.reason = Some(code);
         item.note = note;
         item.decided = Some(T::Clock::now());
-        Reputation::<T>::mutate(&item.owner, |r| r.rejected = r.rejected.saturating_add(1));
         Self::deposit_event(Event::Rejected { datanet, contribution, who: item.owner.clone(), code, forfeited });
         Ok(())
     }

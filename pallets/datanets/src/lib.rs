@@ -659,8 +659,9 @@ pub mod pallet {
         /// `root` is the Merkle root over the record leaves, `content` the content id of the blob, `records` and
         /// `bytes` its counts; `hashes` must be absent. Holds storage and risk deposits. Emits [`Event::Revealed`].
         ///
-        /// The lowest sequence owns a root: a later contribution that waits for its verdict is rejected as a duplicate
-        /// ([`Event::Rejected`]); where one was accepted already, the commit deposit is freed and nothing is stored
+        /// The lowest sequence owns a root: a later contribution of another account that waits for its verdict and has the
+        /// same content, records and bytes is rejected as a duplicate ([`Event::Rejected`]); one that differs stays, and
+        /// the reveal is refused. Where one was accepted already, the commit deposit is freed and nothing is stored
         /// ([`Event::RevealSuperseded`]).
         #[pallet::call_index(7)]
         #[pallet::weight(T::WeightInfo::reveal())]

@@ -364,15 +364,16 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Applies what is due: expiry here, everything else in the run.
-    pub(crate) fn do_poke(job: JobId) -> DispatchResult {
+    /// Applies what is due: expiry here, everything else in the run. Returns what that weighed.
+    pub(crate) fn do_poke(job: JobId) -> Result<Weight, DispatchError> {
         let stored = Jobs::<T>::get(job).ok_or(Error::<T>::UnknownJob)?;
         match stored.state {
             JobState::Open => {
                 ensure!(Self::is_past(stored.deadline), Error::<T>::NotDue);
-                Self::transit(job, JobEvent::OpenTimeout, None)
+                Self::transit(job, JobEvent::OpenTimeout, None)?;
+                Ok(Self::cancel_weight())
             }
-            _ => T::Runs::poke(job),
+            _ => Ok(T::Runs::poke(job)?.saturating_add(T::Permissions::end_weight(MAX_INPUTS))),
         }
     }
 

@@ -470,12 +470,13 @@ pub mod pallet {
         ///
         /// - `job`: the job
         ///
-        /// Emits the events of the transitions.
+        /// Pays for what it did; one that finds nothing due pays for the most. Emits the events of the transitions.
         #[pallet::call_index(12)]
         #[pallet::weight(Pallet::<T>::poke_weight())]
-        pub fn poke(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+        pub fn poke(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             ensure_signed(origin)?;
-            Self::do_poke(job)
+            let done = Self::do_poke(job)?;
+            Ok(Some(done).into())
         }
     }
 

@@ -182,9 +182,9 @@ impl OracleInspect<AccountId32> for Oracles {
 
 pub struct Runs;
 impl RunControl for Runs {
-    fn poke(job: JobId) -> DispatchResult {
+    fn poke(job: JobId) -> Result<Weight, DispatchError> {
         Poked::mutate(|list| list.push(job));
-        Ok(())
+        Ok(Weight::from_parts(7, 5))
     }
     fn is_running(job: JobId) -> bool {
         let state = pallet_models::Jobs::<Test>::get(job).map(|stored| stored.state);

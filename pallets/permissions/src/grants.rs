@@ -84,10 +84,11 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Removes a grant that no job can use and none holds.
-    pub(crate) fn do_prune(id: GrantId) -> DispatchResult {
+    /// Removes a grant that no job can use and none holds; its consumer may give up one that jobs could still use.
+    pub(crate) fn do_prune(who: &T::AccountId, id: GrantId) -> DispatchResult {
         let grant = Grants::<T>::get(id).ok_or(Error::<T>::UnknownGrant)?;
-        ensure!(Self::is_done(&grant), Error::<T>::GrantInUse);
+        let given_up = grant.consumer == *who && grant.in_flight == 0 && grant.state == GrantState::Active;
+        ensure!(given_up || Self::is_done(&grant), Error::<T>::GrantInUse);
         Self::remove(id, &grant);
         Ok(())
     }

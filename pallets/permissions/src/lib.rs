@@ -390,14 +390,16 @@ pub mod pallet {
             Self::do_revoke(&who, grant, cause)
         }
 
-        /// Removes a grant that no job can use and none holds, by anyone.
+        /// Removes a grant that no job can use and none holds, by anyone; its consumer may give up one that jobs could
+        /// still use.
         ///
-        /// The grant is used up, over or revoked. Frees the consumer's deposit. Emits [`Event::Pruned`].
+        /// The grant is used up, over or revoked, or its consumer calls; no job holds it. Frees the consumer's deposit.
+        /// Emits [`Event::Pruned`].
         #[pallet::call_index(10)]
         #[pallet::weight(T::WeightInfo::prune())]
         pub fn prune(origin: OriginFor<T>, grant: GrantId) -> DispatchResult {
-            ensure_signed(origin)?;
-            Self::do_prune(grant)
+            let who = ensure_signed(origin)?;
+            Self::do_prune(&who, grant)
         }
     }
 

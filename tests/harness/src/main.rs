@@ -105,12 +105,7 @@ fn try_it(programs: &Programs, scenario: &Scenario, dir: &Path, fixtures: &Path)
     settings.oracle.base_models = vec![fixtures.join("base"), fixtures.join("tiny-base")];
     let file = you.join("weft.toml");
     daemon::write_settings(&settings, &file)?;
-    let weft = format!(
-        "{} --config {} --data-dir {}",
-        programs.path("weft").display(),
-        file.display(),
-        you.display()
-    );
+    let weft = format!("{} --config {} --data-dir {}", programs.path("weft").display(), file.display(), you.display());
     let (oracle, model, job) = (scenario.net.daemon("Oracle")?.url(), scenario.model, scenario.job);
     println!(
         "\nTry, in another terminal (the first line asks the model, the second recomputes its training run):

@@ -76,7 +76,7 @@ fn draws_should_follow_stake() {
     build_and_execute(4, || {
         // GIVEN four times the tickets for one of two candidates
         assert_ok!(Oracles::unbond(signed(&OTHERS[0]), 4_000 * WEFT));
-        next_block();
+        pass_draw_delay();
         let excluded = [ORACLE, OTHERS[2].clone(), OTHERS[3].clone()].into_iter().collect();
         let mut small = 0;
         for i in 0..1_000u32 {
@@ -120,6 +120,46 @@ fn draws_should_move_on_when_the_block_has_no_weight_left() {
         Oracles::do_try_state().unwrap();
         blocks(20);
         assert!(drawn().into_iter().all(|is| is));
+    });
+}
+
+#[test]
+fn a_draw_should_be_dropped_when_no_run_waits_for_it() {
+    build_and_execute(1, || {
+        // GIVEN a draw of a run that waits for another one, and one of a run that there is not
+        submit(1);
+        take(0);
+        assert_eq!(phase(JOB), Phase::Running);
+        let draws = vec![Draw::Jury(JOB), Draw::Seed(RunKey::Job(7))];
+        Draws::<Test>::insert(Time::now() + 1, BoundedVec::try_from(draws).unwrap());
+        // WHEN they are due THEN nothing is made, and nothing tried again
+        next_block();
+        assert_eq!(Draws::<Test>::iter().count(), 0);
+        assert_eq!(phase(JOB), Phase::Running);
+    });
+}
+
+#[test]
+fn a_draw_that_fails_should_go_behind_all_others() {
+    build_and_execute(2, || {
+        // GIVEN two jobs taken one after the other, of which the first has lost its terms
+        submit(1);
+        submit(1);
+        assert_ok!(Oracles::take(signed(&ORACLE), 0));
+        next_block();
+        assert_ok!(Oracles::take(signed(&OTHERS[0]), 1));
+        let lost = pallet_models::Jobs::<Test>::take(0).unwrap();
+        // WHEN its draw fails THEN it waits behind that of the other, which is made
+        next_block();
+        let second = Draw::Seed(RunKey::Job(1));
+        assert_eq!(Draws::<Test>::get(Time::now() + 1).into_inner(), [second, Draw::Seed(JOB)]);
+        next_block();
+        assert_eq!(phase(RunKey::Job(1)), Phase::Running);
+        assert_eq!(phase(JOB), Phase::Seeding);
+        // AND it is made when it can be
+        pallet_models::Jobs::<Test>::insert(0, lost);
+        next_block();
+        assert_eq!(phase(JOB), Phase::Running);
     });
 }
 

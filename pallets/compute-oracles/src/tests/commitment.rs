@@ -231,6 +231,14 @@ fn poke_should_weigh_what_it_may_do() {
     use crate::WeightInfo;
     let most = <() as WeightInfo>::transition().saturating_add(<() as WeightInfo>::slash().saturating_mul(8));
     assert!(<() as pallet_models::WeightInfo>::poke().all_gte(most));
+    // One that executes no slash gives back their weight.
+    build_and_execute(1, || {
+        submit(1);
+        take(0);
+        pass_deadline(JOB);
+        let weight = Models::poke(signed(&ACCUSER), 0).unwrap().actual_weight.unwrap();
+        assert_eq!(weight, <() as WeightInfo>::transition());
+    });
     // A draw that finds nobody fits beside the first one into its part of a block of a second.
     let draw = <() as WeightInfo>::draw(crate::tickets::LOOKS).saturating_add(<() as WeightInfo>::ending());
     assert!(draw.ref_time() < 250_000_000_000);

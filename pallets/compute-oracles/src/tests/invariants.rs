@@ -1,11 +1,20 @@
 //! Each numbered invariant, broken.
 
-use crate::{mock::*, Draw, Draws, HoldReason, Locks, Oracles as Stored, RunKey, Runs, Slashes, Supporting, Tickets};
+use crate::mock::Account;
+use crate::{
+    mock::*, Draw, Draws, HoldReason, Locks, Oracles as Stored, RunKey, Runs, Slashes, Supporting, TicketChange,
+    Tickets,
+};
 use frame::{testing_prelude::*, token::fungible::hold::Mutate};
 use weft_traits::Clock;
 
 /// The run that goes on; the other one was late.
 const LIVE: RunKey = RunKey::Job(1);
+
+/// A change of tickets that nobody asked for.
+fn change_of(who: Account) -> TicketChange<Account> {
+    TicketChange { who, wanted: 1, due: 1, next: None }
+}
 
 fn broken(name: &str, spoil: impl FnOnce()) {
     new_ext().execute_with(|| {
@@ -89,13 +98,30 @@ fn o2_should_fail_when_slashed_stake_is_not_locked() {
 #[test]
 fn o3_should_fail_when_a_change_of_tickets_is_not_queued() {
     broken("O3: a change of tickets is not queued", || {
-        Stored::<Test>::mutate(&OTHERS[0], |oracle| oracle.as_mut().unwrap().stale = true);
+        Stored::<Test>::mutate(&OTHERS[0], |oracle| oracle.as_mut().unwrap().changes = 1);
     });
 }
 
 #[test]
 fn o3_should_fail_when_a_change_of_tickets_is_beyond_the_queue() {
-    broken("O3: a change of tickets is beyond", || crate::Stale::<Test>::insert(1_000, ACCUSER));
+    broken("O3: a change of tickets is beyond", || crate::Stale::<Test>::insert(1_000, change_of(ACCUSER)));
+}
+
+#[test]
+fn o3_should_fail_when_a_change_of_tickets_has_no_oracle() {
+    broken("O3: a change of tickets without an oracle", || {
+        let (first, end) = crate::StaleQueue::<Test>::get();
+        crate::Stale::<Test>::insert(end, change_of(ACCUSER));
+        crate::StaleQueue::<Test>::put((first, end + 1));
+    });
+}
+
+#[test]
+fn o3_should_fail_when_the_newest_change_of_tickets_is_another() {
+    broken("O3: the newest change of tickets", || {
+        let newest = Stored::<Test>::get(&ORACLE).unwrap().last_change;
+        crate::Stale::<Test>::mutate(newest, |change| change.as_mut().unwrap().wanted += 1);
+    });
 }
 
 #[test]

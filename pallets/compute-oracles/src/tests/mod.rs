@@ -3,6 +3,7 @@
 mod audit;
 mod beacon;
 mod commitment;
+mod fees;
 mod genesis;
 mod invariants;
 mod jury;

@@ -144,7 +144,7 @@ fn apply(step: &Step, memory: &mut Memory) -> Option<DispatchResult> {
                 (true, _) => Truth::of(key),
                 (false, _) => Truth::false_from(key, 4),
             };
-            let result = Oracles::commit(signed(&run.oracle), key, posted.commit);
+            let result = plain(Oracles::commit(signed(&run.oracle), key, posted.commit));
             if result.is_ok() {
                 if !honest && !diverged {
                     memory.dishonest.insert(key);
@@ -169,7 +169,7 @@ fn apply(step: &Step, memory: &mut Memory) -> Option<DispatchResult> {
             let key = key(job);
             let run = Runs::<Test>::get(key)?;
             let posted = memory.posted.get(&key)?;
-            Oracles::reveal_nonces(signed(&run.oracle), key, posted.secret, posted.opening.clone())
+            plain(Oracles::reveal_nonces(signed(&run.oracle), key, posted.secret, posted.opening.clone()))
         }
         Step::AuditReveal { job, who, agrees } => {
             let key = key(job);

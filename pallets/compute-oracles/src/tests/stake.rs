@@ -10,7 +10,7 @@ fn register_should_hold_stake_and_give_tickets() {
         assert_ok!(register(&OTHERS[0], 1_250 * WEFT));
         System::assert_last_event(Event::OracleRegistered { who: OTHERS[0].clone(), bonded: 1_250 * WEFT }.into());
         assert_eq!(free(&OTHERS[0]), START - 1_250 * WEFT);
-        next_block();
+        pass_draw_delay();
         // 50 of ORACLE's 5,000 and 12 of 1,250.
         assert_eq!(TicketCount::<Test>::get(class()), 62);
         assert_eq!(<Oracles as OracleInspect<_>>::supporting(&class()), 2);
@@ -41,7 +41,7 @@ fn bond_should_add_stake() {
     build_and_execute(0, || {
         assert_ok!(Oracles::bond(signed(&ORACLE), 100 * WEFT));
         assert_eq!(Stored::<Test>::get(&ORACLE).unwrap().bonded, BONDED + 100 * WEFT);
-        next_block();
+        pass_draw_delay();
         assert_eq!(TicketCount::<Test>::get(class()), 51);
         assert_noop!(Oracles::bond(signed(&ACCUSER), WEFT), Error::<Test>::NotOracle);
         assert_noop!(Oracles::bond(signed(&ORACLE), START), TokenError::FundsUnavailable);
@@ -52,7 +52,7 @@ fn bond_should_add_stake() {
 fn tickets_should_be_bounded() {
     build_and_execute(0, || {
         assert_ok!(register(&OTHERS[0], 50_000 * WEFT));
-        next_block();
+        pass_draw_delay();
         assert_eq!(TicketCount::<Test>::get(class()), 50 + 64);
     });
 }
@@ -63,7 +63,7 @@ fn unbond_should_pay_out_when_it_is_due() {
         assert_ok!(Oracles::unbond(signed(&ORACLE), 3_000 * WEFT));
         let due = Time::now() + TimerParams::<Test>::get().unbonding;
         assert_noop!(Oracles::withdraw(signed(&ORACLE)), Error::<Test>::TooEarly);
-        next_block();
+        pass_draw_delay();
         assert_eq!(TicketCount::<Test>::get(class()), 20 + 50);
         while Time::now() < due {
             assert_noop!(Oracles::withdraw(signed(&ORACLE)), Error::<Test>::TooEarly);
@@ -117,7 +117,7 @@ fn withdraw_should_keep_an_oracle_whose_tickets_are_still_numbered() {
         assert_ok!(Oracles::withdraw(signed(&ORACLE)));
         assert!(Stored::<Test>::contains_key(&ORACLE));
         assert_eq!((free(&ORACLE), TicketCount::<Test>::get(class())), (START, 50));
-        next_block();
+        pass_draw_delay();
         assert_eq!(TicketCount::<Test>::get(class()), 0);
         assert_ok!(Oracles::bond(signed(&ORACLE), BONDED));
         assert_ok!(Oracles::resume(signed(&ORACLE)));
@@ -128,12 +128,12 @@ fn withdraw_should_keep_an_oracle_whose_tickets_are_still_numbered() {
 fn chill_and_resume_should_give_tickets_up_and_back() {
     build_and_execute(1, || {
         assert_ok!(Oracles::chill(signed(&ORACLE)));
-        next_block();
+        pass_draw_delay();
         assert_eq!(TicketCount::<Test>::get(class()), 50);
         assert_eq!(<Oracles as OracleInspect<_>>::supporting(&class()), 1);
         assert_noop!(Oracles::chill(signed(&ORACLE)), Error::<Test>::NotActive);
         assert_ok!(Oracles::resume(signed(&ORACLE)));
-        next_block();
+        pass_draw_delay();
         assert_eq!(TicketCount::<Test>::get(class()), 100);
         assert_noop!(Oracles::resume(signed(&ORACLE)), Error::<Test>::WrongStage);
         assert_noop!(Oracles::chill(signed(&ACCUSER)), Error::<Test>::NotOracle);

@@ -1,5 +1,6 @@
-use crate::{mock::*, types::*, Contributions, Error, Event, HoldReason, Roots};
+use crate::{mock::*, types::*, Contributions, Error, Event, HoldReason, Reputation, Roots};
 use frame::{deps::sp_runtime::ArithmeticError, testing_prelude::*};
+use weft_protocol::record;
 
 #[test]
 fn reveal_should_store_and_swap_deposits_when_in_window() {
@@ -105,6 +106,7 @@ fn reveal_should_displace_a_later_commitment_when_that_waits_for_its_verdict() {
         let item = Datanets::contribution(id, later).unwrap();
         assert_eq!((item.state, item.reason), (ContributionState::Rejected, Some(RejectCode::Duplicate)));
         assert_eq!(free(&BOB), START);
+        assert_eq!(Reputation::<Test>::get(&BOB), Standing::default());
         assert_eq!(Roots::<Test>::get(id, root(1)), Some(1));
         let net = Datanets::datanet(id).unwrap();
         assert_eq!((net.contributions, net.pending, net.open), (2, 1, 0));
@@ -112,6 +114,44 @@ fn reveal_should_displace_a_later_commitment_when_that_waits_for_its_verdict() {
         assert_noop!(accept(&CURATOR_2, id, later), Error::<Test>::AlreadyDecided);
         assert_ok!(accept(&CURATOR, id, 1));
         assert_ok!(accept(&CURATOR_2, id, 1));
+    });
+}
+
+#[test]
+fn reveal_should_refuse_when_an_earlier_commitment_brings_another_content() {
+    build_and_execute(|| {
+        // GIVEN a squatter's commitment to a root, and the author's contribution that waits for its verdict
+        let id = datanet(Rule::Owner);
+        let hash = commit(&ALICE, id, root(1));
+        let later = contribute(&BOB, id, root(1));
+        // WHEN the squatter opens it with another blob or other counts
+        for (content, records, bytes) in [([0xbd; 32], 20, 4_000), (CONTENT, 19, 4_000), (CONTENT, 20, 4_001)] {
+            assert_noop!(
+                Datanets::reveal(signed(ALICE), id, root(1), SALT, content, records, bytes, None),
+                Error::<Test>::RootAlreadyUsed
+            );
+        }
+        // THEN the author's stays, and the commitment forfeits unless the truth is revealed
+        assert_eq!(Datanets::contribution(id, later).unwrap().state, ContributionState::Pending);
+        assert!(Datanets::commitment(ALICE, hash).is_some());
+        assert_eq!(held(HoldReason::Commit, &ALICE), COMMIT_DEPOSIT);
+    });
+}
+
+#[test]
+fn reveal_should_refuse_when_the_account_has_the_root_itself() {
+    build_and_execute(|| {
+        // GIVEN two commitments of one account to one root, of which the later is revealed
+        let id = datanet(Rule::Owner);
+        let other_salt = [0x5b; 32];
+        let earlier = record::commitment(id, &root(1), &other_salt, ALICE.as_ref());
+        assert_ok!(Datanets::commit(signed(ALICE), id, earlier));
+        contribute(&ALICE, id, root(1));
+        // THEN the earlier does not displace it
+        assert_noop!(
+            Datanets::reveal(signed(ALICE), id, root(1), other_salt, CONTENT, 20, 4_000, None),
+            Error::<Test>::RootAlreadyUsed
+        );
     });
 }
 

@@ -1,6 +1,6 @@
 //! Submission, refusals, cancellation, expiry.
 
-use crate::{mock::*, Error, Event, JobSpec, Jobs, Recipes, Sweep};
+use crate::{mock::*, Error, Event, JobSpec, Jobs, Recipes, Sweep, MAX_INPUTS};
 use frame::{testing_prelude::*, traits::Hooks};
 use weft_protocol::{
     job::{JobEvent, JobState, Tier},
@@ -254,8 +254,11 @@ fn poke_should_reach_the_run_when_a_job_is_taken() {
     build_and_execute(|| {
         assert_ok!(submit(spec()));
         assert_ok!(<Models as JobControl<_>>::advance(0, JobEvent::Take, None));
-        assert_ok!(Models::poke(RuntimeOrigin::signed(STRANGER), 0));
+        let done = Models::poke(RuntimeOrigin::signed(STRANGER), 0).unwrap();
         assert_eq!(Poked::get(), [0]);
+        // AND it pays for what the run did, with the return of the grants' uses
+        let ended = Weight::from_parts(100, 0).saturating_mul(MAX_INPUTS.into());
+        assert_eq!(done.actual_weight, Some(Weight::from_parts(7, 5).saturating_add(ended)));
     });
 }
 

@@ -36,6 +36,32 @@ fn prune_should_refuse_when_jobs_can_use_the_grant_or_hold_it() {
 }
 
 #[test]
+fn prune_should_free_the_deposit_when_the_consumer_gives_a_grant_up() {
+    build_and_execute(|| {
+        // GIVEN a grant that jobs can use
+        let id = granted();
+        assert_noop!(prune(id), Error::<Test>::GrantInUse);
+        // WHEN its consumer gives it up
+        assert_ok!(Permissions::prune(signed(BUILDER), id));
+        // THEN it is gone with its deposit, and no job can use it
+        assert_eq!(Permissions::grant(id), None);
+        assert_eq!(held(HoldReason::Grant, &BUILDER), 0);
+        assert_eq!(free(&BUILDER), START);
+        assert_eq!(last_event(), Event::Pruned { grant: id });
+        assert!(Permissions::consume(&BUILDER, &job(), &with_held(id)).is_err());
+    });
+}
+
+#[test]
+fn prune_should_refuse_the_consumer_when_a_job_holds_the_grant() {
+    build_and_execute(|| {
+        let id = granted();
+        assert_ok!(Permissions::consume(&BUILDER, &job(), &with_held(id)));
+        assert_noop!(Permissions::prune(signed(BUILDER), id), Error::<Test>::GrantInUse);
+    });
+}
+
+#[test]
 fn prune_should_refuse_when_a_request_waits() {
     build_and_execute(|| {
         // GIVEN a request, which only a later version of the pallet could have stored
@@ -44,6 +70,7 @@ fn prune_should_refuse_when_a_request_waits() {
         System::set_block_number(102);
         // THEN it waits for its answer
         assert_noop!(prune(id), Error::<Test>::GrantInUse);
+        assert_noop!(Permissions::prune(signed(BUILDER), id), Error::<Test>::GrantInUse);
     });
 }
 

@@ -241,7 +241,7 @@ fn record_loss_should_be_within_its_bound_over_whole_records() {
             let y = rng.word() as usize % VOCABULARY;
             // Half of the labels are likely, as late in a training. The loss of one such row alone is small against the
             // last place of its logit, which bounds it instead.
-            if rows > 1 && rng.word() % 2 == 0 {
+            if rows > 1 && rng.word().is_multiple_of(2) {
                 z[y] += 8.0;
             }
             nll.push(loss::forward_row(&z, y, &mut e).0);

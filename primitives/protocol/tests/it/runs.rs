@@ -221,7 +221,7 @@ proptest! {
 /// The rule of [`jury_step`] as the specification says it, one step after the other.
 fn jury_step_by_counting(draw: &Hash, n: u32) -> u32 {
     let stride = ceil_sqrt(n).max(1);
-    let free: Vec<u32> = (1..n.max(1)).filter(|u| u % stride != 0).collect();
+    let free: Vec<u32> = (1..n.max(1)).filter(|u| !u.is_multiple_of(stride)).collect();
     free.get(choose(draw, free.len() as u32) as usize).copied().unwrap_or(1)
 }
 
