@@ -180,8 +180,8 @@ fn open(text: &str, phrase: String) -> CliResult<Vec<u8>> {
     let bytes = hex::decode(text).map_err(|e| wrong(e.to_string()))?;
     let decryptor = age::Decryptor::new(bytes.as_slice()).map_err(|e| wrong(e.to_string()))?;
     let identity = age::scrypt::Identity::new(phrase.into());
-    let mut reader =
-        decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(|e| wrong(e.to_string()))?;
+    let identity: &dyn age::Identity = &identity;
+    let mut reader = decryptor.decrypt(std::iter::once(identity)).map_err(|e| wrong(e.to_string()))?;
     let mut seed = Vec::new();
     reader.read_to_end(&mut seed).map_err(|e| wrong(e.to_string()))?;
     Ok(seed)

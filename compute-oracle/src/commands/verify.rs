@@ -160,7 +160,7 @@ pub async fn run_against(
         }
     }
     let public = runs::public_run(&state, &facts).await?;
-    let commit = public.commit.clone().ok_or_else(|| {
+    let commit = public.commit.ok_or_else(|| {
         CliError::not_found(
             format!("the run of job {job} is not committed at finalised block {}", state.head.number),
             format!("wait for it: `weft job watch {job}`"),

@@ -254,7 +254,7 @@ fn run_should_go_on_from_an_older_checkpoint_when_its_states_are_damaged() {
     std::fs::write(&file, &raw).unwrap();
     // WHEN it runs again THEN it ends equal, and the list is mended
     let again = w.run(&opts);
-    assert_eq!((again.states, again.commit), (whole.states.clone(), whole.commit.clone()));
+    assert_eq!((again.states, again.commit), (whole.states.clone(), whole.commit));
     assert_eq!(std::fs::read(&file).unwrap(), sound);
     // WHEN no checkpoint fits its states THEN it starts over
     std::fs::write(&file, b"").unwrap();

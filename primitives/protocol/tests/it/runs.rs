@@ -243,7 +243,7 @@ fn jury_step_should_be_the_drawn_one_of_the_free_steps() {
         seen.sort_unstable();
         seen.dedup();
         let stride = ceil_sqrt(n);
-        assert_eq!(seen, (1..n).filter(|u| u % stride != 0).collect::<Vec<_>>());
+        assert_eq!(seen, (1..n).filter(|u| !u.is_multiple_of(stride)).collect::<Vec<_>>());
     }
 }
 
@@ -255,7 +255,7 @@ fn jury_step_should_take_no_time_when_the_run_is_longest() {
         let mut draw = ZERO;
         draw[..4].copy_from_slice(&word.to_le_bytes());
         let u = jury_step(&draw, n);
-        assert!((1..n).contains(&u) && u % stride != 0, "{u}");
+        assert!((1..n).contains(&u) && !u.is_multiple_of(stride), "{u}");
     }
     assert_eq!((jury_step(&ZERO, n), jury_step(&[0xff; 32], n)), (1, n - 1));
 }
