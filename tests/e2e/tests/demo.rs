@@ -97,7 +97,8 @@ async fn nothing_should_be_left_when_the_demo_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_should_be_left_when_the_demo_is_interrupted() {
     let setting = Setting::new().await;
-    let signals: [(&str, fn(&mut Process)); 2] = [("interrupted", Process::interrupt), ("hung-up", Process::hang_up)];
+    type Signal = fn(&mut Process);
+    let signals: [(&str, Signal); 2] = [("interrupted", Process::interrupt), ("hung-up", Process::hang_up)];
     for (name, signal) in signals {
         // GIVEN a demo that starts its node, WHEN Ctrl-C is pressed or its terminal closed
         let (mut demo, dir) = start(&setting, name);
