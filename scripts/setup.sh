@@ -102,7 +102,7 @@ else
   say "rustup has no wasm32v1-none here ($(tail -n 1 "$log")): building it from Debian's Rust sources"
   apt-cache show rust-web-src >/dev/null 2>&1 || as_root apt-get update -qq || true
   apt-cache show rust-web-src >/dev/null 2>&1 ||
-    fail "rustup cannot download the target wasm32v1-none, and this system packages no sources to build it from" "run this where https://static.rust-lang.org can be reached, or: rustup target add wasm32v1-none"
+    fail "rustup cannot download the target wasm32v1-none, and this system packages no sources to build it from" "run this where rustup can download, or install the target by hand: rustup target add wasm32v1-none"
   install rustc-web rust-web-src rust-web-llvm lld-22
   quietly rustup toolchain link debian /usr || fail "rustup cannot link the system's Rust" "see the message above"
   mkdir -p "$tmp/src"
