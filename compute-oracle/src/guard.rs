@@ -11,9 +11,15 @@ pub const GUARD: &str = "child-of";
 
 /// A command that runs `program`, killed when this process ends, however it ends. This process must be `weft`.
 pub fn command(program: &Path) -> std::io::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+    Ok(command_through(&std::env::current_exe()?, program))
+}
+
+/// As [`command`], for a process that is not `weft`: `weft` is the path of that program.
+#[must_use]
+pub fn command_through(weft: &Path, program: &Path) -> Command {
+    let mut command = Command::new(weft);
     command.arg(GUARD).arg(std::process::id().to_string()).arg(program);
-    Ok(command)
+    command
 }
 
 /// Becomes the program that `args` (parent, program, arguments) name. Returns only on failure.

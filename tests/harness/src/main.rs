@@ -8,10 +8,9 @@ use std::{
 };
 
 use clap::Parser;
-use tokio::signal::unix::{signal, SignalKind};
 use weft_harness::{
     daemon::{self, RESERVE_PERCENT},
-    process, HarnessError, HarnessResult, NetworkConfig, Plan, Ports, Programs, Scenario,
+    HarnessError, HarnessResult, NetworkConfig, Plan, Ports, Programs, Scenario,
 };
 
 /// Runs Weft's main job: contributors' records, training on a chain, audit by re-execution, paid answers, claims.
@@ -51,13 +50,6 @@ const LONGEST: Duration = Duration::from_secs(2_400);
 const TEMPORARY_MB: u64 = 50;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|first| first == "guard") {
-        let (parent, program) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
-        let e = process::guard(&parent.to_string_lossy(), Path::new(&program), args);
-        eprintln!("cannot run {}: {e}", Path::new(&program).display());
-        return ExitCode::FAILURE;
-    }
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -76,7 +68,8 @@ fn main() -> ExitCode {
                     ExitCode::FAILURE
                 }
             },
-            () = interrupted() => {
+            // What was started runs in process groups of its own and hears nothing of the terminal.
+            () = weft::daemon::wait_for_signal() => {
                 // Once every step held, ending the stack is what the reader was told to do.
                 if held.load(Ordering::Relaxed) {
                     eprintln!("\nending everything that was started");
@@ -118,25 +111,6 @@ fn try_it(programs: &Programs, scenario: &Scenario, dir: &Path, fixtures: &Path)
         you.join("adapter").display()
     );
     Ok(())
-}
-
-/// Resolves at Ctrl-C, at SIGTERM, and when the terminal is closed: what was started runs in process groups of its own and
-/// hears nothing of these.
-async fn interrupted() {
-    let wait = |kind: SignalKind| async move {
-        match signal(kind) {
-            Ok(mut signals) => {
-                signals.recv().await;
-            }
-            // Without a handler the signal ends this process, and the kernel ends what it started.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::hangup()) => {}
-    }
 }
 
 async fn demo(args: &Args, held: &AtomicBool) -> HarnessResult {

@@ -183,18 +183,6 @@ fn spawn(command: Command) -> std::io::Result<Child> {
     child.recv().map_err(|_| gone())?
 }
 
-/// Becomes `program`, killed by the kernel when the parent with process id `parent` ends. Returns only on failure.
-pub fn guard(parent: &str, program: &Path, args: impl Iterator<Item = std::ffi::OsString>) -> std::io::Error {
-    if let Err(e) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
-        return e.into();
-    }
-    // The parent may have ended before the kernel was asked.
-    if rustix::process::getppid().map(|p| p.as_raw_nonzero().to_string()).as_deref() != Some(parent) {
-        return std::io::Error::other("the process that started this one has ended");
-    }
-    Command::new(program).args(args).exec()
-}
-
 /// Runs a command to its end and returns its status and both outputs. What runs longer than `limit` is killed, and so is
 /// what nobody waits for any more.
 pub async fn run(command: Command, limit: Duration) -> Result<(ExitStatus, String), HarnessError> {

@@ -51,12 +51,10 @@ impl Programs {
         self.dir.join(name)
     }
 
-    /// A command that runs the program `name` and dies with this process: `weft-demo guard` asks the kernel to kill it
-    /// with its parent, then becomes the program.
+    /// A command that runs the program `name` and dies with this process (see [`weft::guard`]).
     #[must_use]
     pub fn guarded(&self, name: &str) -> Command {
-        let mut command = Command::new(self.path("weft-demo"));
-        command.arg("guard").arg(std::process::id().to_string()).arg(self.path(name));
+        let mut command = weft::guard::command_through(&self.path("weft"), &self.path(name));
         Self::clean(&mut command);
         command
     }
