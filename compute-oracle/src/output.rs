@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use crate::error::{CliError, CliResult};
 
-/// Smallest units in one WEFT.
-pub const WEFT: u128 = 1_000_000_000_000;
+pub use weft_protocol::economics::WEFT;
 
 /// How a command talks.
 #[derive(Clone, Copy, Debug, Default)]

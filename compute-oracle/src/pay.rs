@@ -554,11 +554,9 @@ impl Payments {
                 seen: rewards::Channel::default(),
             });
         };
-        if let rewards::KeyModels::Only(list) = &rule.rule.models {
-            if !list.contains(&number) {
-                let error = ApiError::model_not_found(&format!("{number} (this API key does not name it)"));
-                return Err(Refusal::new(1, error));
-            }
+        if !rule.rule.models.allows(number) {
+            let error = ApiError::model_not_found(&format!("{number} (this API key does not name it)"));
+            return Err(Refusal::new(1, error));
         }
         let worst = answer_fee(order.tokens_in.into(), order.max_tokens.into(), price.input, price.output).ok_or_else(
             || {

@@ -8,6 +8,7 @@ use subxt::{
     },
     tx::Payload,
 };
+use weft_protocol::economics::WEFT;
 
 use crate::{ChainError, State};
 
@@ -15,8 +16,6 @@ use crate::{ChainError, State};
 const MOST_SHOWN: usize = 400;
 /// Arguments that are money in the smallest unit, by name: the pallets use these names for nothing else.
 const MONEY: &[&str] = &["amount", "fee", "value", "price", "max_price", "input", "output", "daily_limit"];
-/// Smallest units in one WEFT.
-const WEFT: u128 = 1_000_000_000_000;
 
 /// A call of the runtime. Arguments are encoded by the shared protocol types, in the order of the pallet's signature; the
 /// test against the committed metadata decodes each.

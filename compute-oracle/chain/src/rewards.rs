@@ -34,6 +34,17 @@ pub enum KeyModels {
     Only(Vec<u32>),
 }
 
+impl KeyModels {
+    /// Whether the key may pay for a model.
+    #[must_use]
+    pub fn allows(&self, model: u32) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(list) => list.contains(&model),
+        }
+    }
+}
+
 /// What a key may spend.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, DecodeAsType)]
 #[decode_as_type(crate_path = "subxt::ext::scale_decode")]

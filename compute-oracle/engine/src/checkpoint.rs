@@ -179,7 +179,7 @@ impl NewFolder {
             match fs::create_dir(&beside) {
                 Ok(()) => return Ok(Self { beside, out: out.into(), finished: false }),
                 // Left by a process that was killed and had the same id.
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(EngineError::Io { path: beside, source }),
             }
         }

@@ -66,9 +66,14 @@ fn require(parts: &[(&'static str, u64)], free: u64) -> Result<()> {
     Err(EngineError::OutOfMemory { need: need.div_ceil(1 << 20), have: free >> 20, parts })
 }
 
+/// Parameters of all linear maps; the most there can be where they cannot be counted.
+fn linear_parameters(shape: &ModelShape) -> u64 {
+    shape.linear_parameters().and_then(|n| u64::try_from(n).ok()).unwrap_or(u64::MAX)
+}
+
 /// Bytes of a base model in memory: every linear map packed for both directions, and the embedding.
 fn base_bytes(shape: &ModelShape) -> u64 {
-    let linear = shape.linear_parameters().and_then(|n| u64::try_from(n).ok()).unwrap_or(u64::MAX);
+    let linear = linear_parameters(shape);
     let embedding = u64::from(shape.vocab).saturating_mul(u64::from(shape.d));
     linear.saturating_mul(2).saturating_add(embedding).saturating_mul(4)
 }
@@ -77,7 +82,7 @@ fn base_bytes(shape: &ModelShape) -> u64 {
 /// loads, its files (`file_bytes`) and the decoded weights are in memory
 /// together, later the packed ones alone; the larger of the two is needed.
 pub(crate) fn require_base(shape: &ModelShape, file_bytes: u64) -> Result<()> {
-    let linear = shape.linear_parameters().and_then(|n| u64::try_from(n).ok()).unwrap_or(u64::MAX);
+    let linear = linear_parameters(shape);
     let decoded = linear.saturating_mul(4).saturating_add(file_bytes);
     require(&[("base model", base_bytes(shape).max(decoded))], free_memory())
 }

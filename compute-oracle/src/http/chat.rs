@@ -30,7 +30,7 @@ use weft_protocol::{
     run::CLASS_CPU_F32,
 };
 
-use super::openai::{self, ApiError, ChatRequest, Checked, Usage};
+use super::openai::{self, ApiError, ChatRequest, Usage};
 use crate::{
     apikey::ApiKey,
     daemon::App,
@@ -322,14 +322,17 @@ pub async fn completions(
     let context = base.base.shape().context;
     let limit = app.config.limits.max_tokens.min(context);
     let mut checked = request.check(limit.min(256), limit)?;
-    if request.max_tokens.is_none() && request.max_completion_tokens.is_none() {
-        // Without a wish the answer may fill what the context leaves.
-        let unbounded = Checked { max_tokens: 0, ..checked.clone() };
-        let used = u32::try_from(serving.tokens(&base, &unbounded).await?.len()).unwrap_or(u32::MAX);
-        checked.max_tokens = checked.max_tokens.min(context.saturating_sub(used)).max(1);
+    let most = checked.max_tokens;
+    let wished = request.max_tokens.is_some() || request.max_completion_tokens.is_some();
+    if !wished {
+        // Without a wish the answer may fill what the context leaves: one token must fit.
+        checked.max_tokens = 1;
     }
     let prompt = serving.tokens(&base, &checked).await?;
     let tokens_in = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+    if !wished {
+        checked.max_tokens = most.min(context.saturating_sub(tokens_in)).max(1);
+    }
     let priced = match found.priced() {
         None => None,
         Some((id, newest)) => {

@@ -581,9 +581,7 @@ impl DutyLoop {
         self.scanned = self.scanned.max(next);
         for id in self.live.clone() {
             let job = models::job(state, id).await?;
-            let job = job.filter(|job| {
-                !matches!(job.state.0, JobState::Final | JobState::Cancelled | JobState::Expired | JobState::Failed(_))
-            });
+            let job = job.filter(|job| !job.state.0.is_terminal());
             let Some(job) = job else {
                 self.live.remove(&id);
                 self.passed.remove(&id);
@@ -708,14 +706,14 @@ impl DutyLoop {
         let spec = facts.job.spec_hash;
         {
             let mut checks = lock(&self.checks);
-            if let Some(Check::Again(why)) = checks.get(&spec) {
-                let why = why.clone();
-                checks.remove(&spec);
-                return Ok(Some(why));
-            }
             match checks.get(&spec) {
                 Some(Check::Passed) => return Ok(None),
-                Some(Check::Failed(why) | Check::Again(why)) => return Ok(Some(why.clone())),
+                Some(Check::Failed(why)) => return Ok(Some(why.clone())),
+                Some(Check::Again(why)) => {
+                    let why = why.clone();
+                    checks.remove(&spec);
+                    return Ok(Some(why));
+                }
                 Some(Check::Underway) => return Ok(Some(CHECKING.into())),
                 // One at a time: each reads all records of its job.
                 None if checks.values().any(|c| matches!(c, Check::Underway)) => return Ok(Some(CHECKING.into())),

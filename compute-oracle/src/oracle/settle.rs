@@ -64,10 +64,8 @@ impl Purses {
         if key.rule.expiry.is_some_and(|e| self.now >= e) {
             return Fate::Lost("its key has expired");
         }
-        if let rewards::KeyModels::Only(list) = &key.rule.models {
-            if !list.contains(&voucher.model) {
-                return Fate::Lost("its key does not name the model");
-            }
+        if !key.rule.models.allows(voucher.model) {
+            return Fate::Lost("its key does not name the model");
         }
         let Some(amount) = voucher.cumulative.checked_sub(paid.paid).filter(|new| *new > 0) else {
             return Fate::Wait("it is paid already");
@@ -406,7 +404,7 @@ async fn usage_is_over(state: &State, model: u32, epoch: u32) -> CliResult<bool>
 async fn sum_of(work: &Work, ids: &[[u8; 16]]) -> CliResult<u128> {
     let mut sum = 0u128;
     for id in ids {
-        if let Some((encoded, _)) = work.db.receipt(&hex::encode(id)).await? {
+        if let Some((_, encoded, _)) = work.db.receipt_of(&hex::encode(id)).await? {
             sum = sum.saturating_add(decode(&encoded).map_or(0, |r| r.fee));
         }
     }

@@ -249,17 +249,6 @@ impl Database {
         u64::try_from(next).map_err(|e| StoreError::Corrupt { what: "receipt", reason: e.to_string() })
     }
 
-    /// A receipt by id: encoded receipt and signature.
-    pub async fn receipt(&self, id: &str) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let row = sqlx::query("SELECT encoded, signature FROM receipt WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(self.fail())?;
-        row.map(|r| Ok((r.try_get("encoded").map_err(self.fail())?, r.try_get("signature").map_err(self.fail())?)))
-            .transpose()
-    }
-
     /// A receipt by id with the name of its channel: channel, encoded receipt, signature.
     pub async fn receipt_of(&self, id: &str) -> Result<Option<(String, Vec<u8>, Vec<u8>)>, StoreError> {
         let row = sqlx::query("SELECT channel, encoded, signature FROM receipt WHERE id = ?")
