@@ -277,7 +277,8 @@ pub trait JobControl<AccountId> {
 
 /// What the job's pallet needs of its run. Implemented by pallet-compute-oracles.
 pub trait RunControl {
-    /// Applies every transition of the job's run that is due, and returns what that weighed; an error when nothing is.
+    /// Applies what is due of the job's run and of the slashes, and queues a draw that was lost. Returns what that
+    /// weighed; an error when nothing was to do.
     fn poke(job: JobId) -> Result<Weight, DispatchError>;
     /// Whether the job has a run that has not ended.
     fn is_running(job: JobId) -> bool;
